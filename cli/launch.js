@@ -1,0 +1,35 @@
+#!/usr/bin/env node
+// Plain JavaScript on purpose: any Node from 20 on can start it. The project itself needs Node 24 (Google's clients ask
+// for 22, TypeScript runs unbuilt from 22.18), which comes as a package, so that nobody has to install a runtime.
+import { spawn } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+const NEEDED = 24;
+
+function findNode() {
+  if (Number(process.versions.node.split('.')[0]) >= NEEDED) return process.execPath;
+  try {
+    return createRequire(import.meta.url).resolve(`node-${process.platform}-${process.arch}/bin/node`);
+  } catch {
+    console.error(
+      `commons-mirror: needs Node ${NEEDED} or newer; found ${process.version}, and no packaged Node for ` +
+        `${process.platform}-${process.arch} (packaged: linux-x64, linux-arm64, darwin-x64).\n` +
+        `Next: install Node ${NEEDED}, or run "npm ci" without --omit=optional.`,
+    );
+    process.exit(2);
+  }
+}
+
+const args = process.argv.slice(2);
+const script = args[0] === '--node' ? args.slice(1) : [fileURLToPath(new URL('./index.ts', import.meta.url)), ...args];
+const child = spawn(findNode(), script, { stdio: 'inherit' });
+// A terminal's Ctrl-C reaches the whole process group; a supervisor's signal reaches this process alone.
+for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+process.on('SIGINT', () => {});
+child.on('exit', (code, signal) => {
+  if (signal) {
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  } else process.exit(code ?? 1);
+});
