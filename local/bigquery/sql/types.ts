@@ -43,8 +43,12 @@ export function unsupported(construct: string): ApiError {
   return notImplemented('BigQuery', construct);
 }
 
-/** BIGNUMERIC's decimals: a value is held as the integer value × 10^38 in DuckDB's BIGNUM, which sorts and compares exactly. */
+/** BIGNUMERIC's decimals: the value × 10^38 is a whole number, which DuckDB's BIGNUM holds, compares and sorts exactly. */
 export const BIGNUMERIC_SCALE = 38;
+
+/** The one field of the STRUCT around it, a name that no BigQuery field can have. The STRUCT keeps DuckDB from casting an INT64
+ * or a FLOAT64 to the unscaled number, which would be wrong by 10^38 and without an error. */
+export const BIGNUMERIC_FIELD = '$bignumeric';
 
 const DUCK_TYPES: Partial<Record<FieldType, string>> = {
   STRING: 'VARCHAR',
@@ -56,7 +60,7 @@ const DUCK_TYPES: Partial<Record<FieldType, string>> = {
   TIME: 'TIME',
   DATETIME: 'TIMESTAMP',
   TIMESTAMP: 'TIMESTAMP WITH TIME ZONE',
-  BIGNUMERIC: 'BIGNUM',
+  BIGNUMERIC: `STRUCT("${BIGNUMERIC_FIELD}" BIGNUM)`,
   JSON: 'JSON',
 };
 
@@ -92,6 +96,7 @@ export function fieldOf(name: string, duck: DuckDBType): Field {
     return { ...element, mode: 'REPEATED' };
   }
   if (duck.typeId === DuckDBTypeId.STRUCT) {
+    if (duck.entryNames[0] === BIGNUMERIC_FIELD) return { name, type: 'BIGNUMERIC', mode: 'NULLABLE' };
     const fields = duck.entryTypes.map((type, index) => fieldOf(duck.entryNames[index] ?? '', type));
     return { name, type: 'STRUCT', mode: 'NULLABLE', fields };
   }
@@ -129,14 +134,12 @@ function scalarType(name: string, duck: DuckDBType): FieldType {
       return 'DATETIME';
     case DuckDBTypeId.TIMESTAMP_TZ:
       return 'TIMESTAMP';
-    case DuckDBTypeId.BIGNUM:
-      return 'BIGNUMERIC';
     default:
       throw unsupported(`a result of DuckDB's type ${duck.toString()} in column ${name}`);
   }
 }
 
-/** BIGNUMERIC as BigQuery writes it, from DuckDB's BIGNUM: 150n × 10^36 is '1.5'. */
+/** BIGNUMERIC as BigQuery writes it, from the bigint in its STRUCT: 150n × 10^36 is '1.5'. */
 export function bignumericText(unscaled: bigint): string {
   const digits = (unscaled < 0n ? -unscaled : unscaled).toString().padStart(BIGNUMERIC_SCALE + 1, '0');
   const fraction = digits.slice(-BIGNUMERIC_SCALE).replace(/0+$/u, '');
