@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { chown, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Account, spawnAs } from './account.ts';
-import { whyNotStarted } from './start-error.ts';
+import { StartError, whyNotStarted } from './start-error.ts';
 
 /** The files of one PostgreSQL, and the password of its user `postgres`. */
 export type Cluster = { data: string; password: string };
@@ -14,7 +14,8 @@ export async function openCluster(place: string, initdb: string, account: Accoun
   const whole = join(place, 'cluster');
   const password = await readFile(join(whole, 'password'), 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
-    throw error;
+    const action = 'If it belongs to another user, work as that user or give another directory.';
+    throw new StartError('other', `${error.message}. ${action}`, { cause: error });
   });
   if (password !== undefined) return { data: join(whole, 'data'), password };
 
