@@ -63,7 +63,7 @@ SELECT document, language,
            'type', 'LINK', 'mutability', 'MUTABLE', 'data', jsonb_build_object('url', url))) FILTER (WHERE url IS NOT NULL), '{}')
        )::text AS content
 FROM chosen GROUP BY document, language;
--- So that the planner sees how few they are, and the rows below are made in the order of their numbers.
+-- The planner takes an unknown table for a big one, and would shuffle the rows below.
 ANALYZE drafts;
 
 CREATE TABLE care.conversations (
