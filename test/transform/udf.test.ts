@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import vm from 'node:vm';
+import { convertDraft } from '../../functions/transform/draft.ts';
+import { draftFunctionSql, MAX_INLINE_CODE_BYTES } from '../../functions/transform/udf.ts';
+import { draftCases } from '../fixtures/draft/cases.ts';
+
+const STATEMENT =
+  /^CREATE TEMP FUNCTION draft\(raw STRING, format STRING\) RETURNS STRING LANGUAGE js AS r"""([^]*)""";\n$/;
+
+function bodyOf(sql: string): string {
+  const body = STATEMENT.exec(sql)?.[1];
+  assert.ok(body !== undefined, sql.slice(0, 200));
+  return body;
+}
+
+test('the statement is what BigQuery takes', () => {
+  const body = bodyOf(draftFunctionSql());
+  assert.ok(Buffer.byteLength(body) <= MAX_INLINE_CODE_BYTES, `${Buffer.byteLength(body)} bytes`);
+  assert.match(body, /^[\n -~]+$/, 'ASCII');
+  assert.doesNotMatch(body, /"""/);
+  assert.doesNotMatch(
+    body,
+    /^\s*(?:\/\/|\/\*|\*|import |export |interface |type )/m,
+    'comments, modules or types are left',
+  );
+  assert.doesNotMatch(body, /\?\?|\?\.\w|`|\\p\{/, 'syntax that an older engine may not have');
+});
+
+test('the statement is the same each time', () => {
+  assert.equal(draftFunctionSql(), draftFunctionSql());
+});
+
+test('the UDF converts every fixture as the imported function does, without Node and Intl', () => {
+  const context = vm.createContext({});
+  vm.runInContext('delete globalThis.Intl; delete globalThis.console; delete globalThis.WebAssembly;', context);
+  const body = bodyOf(draftFunctionSql());
+  const udf = vm.compileFunction(body, ['raw', 'format'], { parsingContext: context });
+  const cases = draftCases();
+  assert.ok(cases.length > 100, `${cases.length} cases`);
+  for (const { name, raw } of cases) {
+    for (const format of ['text', 'markdown', 'html'] as const) {
+      assert.equal(udf(raw, format), convertDraft(raw, format), `${name} as ${format}`);
+    }
+  }
+});
+
+const MAIN = 'export function convertDraft(raw: string, format: string): string {\n';
+
+test('only what is surely a comment is dropped', () => {
+  const source = `/** Doc with \`marks\`.\n * export it\n */\n${MAIN}  // why\n\n  return '// ' + raw + '*'; // kept\n}\n`;
+  assert.equal(
+    bodyOf(draftFunctionSql(source)),
+    [
+      '',
+      'function convertDraft(raw        , format        )         {',
+      "return '// ' + raw + '*'; // kept",
+      '}',
+      'return convertDraft(raw, format);',
+      '',
+    ].join('\n'),
+  );
+});
+
+const refused: [string, string, string][] = [
+  [
+    'a template',
+    'return `a\n// b`;',
+    'draft.ts line 2: a backtick (write \\x60) is not allowed, for comments are dropped line by line: "return `a"',
+  ],
+  [
+    'an escaped line end',
+    "return 'a\\\n// b';",
+    'draft.ts line 2: an escaped line end is not allowed, for comments are dropped line by line: "return \'a\\\\"',
+  ],
+  [
+    'code behind a comment',
+    "/* why */ return 'a';",
+    'draft.ts line 2: code behind a comment is not allowed, for comments are dropped line by line: "/* why */ return \'a\';"',
+  ],
+  [
+    'a comment within a line',
+    "return 'a'; /* why\n*/",
+    'draft.ts line 2: a comment that does not begin its line is not allowed, for comments are dropped line by line: "return \'a\'; /* why"',
+  ],
+  [
+    'three quotes',
+    'return \'"""\';',
+    'draft.ts holds """, which would end the SQL string around it: write it otherwise',
+  ],
+  [
+    'a character beyond ASCII',
+    "return '\u00e4';",
+    'draft.ts holds the character U+00e4; allowed is printable ASCII: write it as an escape',
+  ],
+  [
+    'a long source',
+    `return '${'a'.repeat(MAX_INLINE_CODE_BYTES)}';`,
+    'draft.ts is 32876 bytes without types and comments, BigQuery takes 32768 of inline code: shorten it',
+  ],
+];
+for (const [name, code, message] of refused) {
+  test(`refused: ${name}`, () => {
+    assert.throws(() => draftFunctionSql(`${MAIN}${code}\n}\n`), { message });
+  });
+}
+
+test('refused: a module', () => {
+  assert.throws(() => draftFunctionSql("import { z } from 'zod';\nexport const a = z;\n"), {
+    message:
+      'draft.ts may only export consts and functions, and import nothing, for a UDF is no module: "import { z } from \'zod\';"',
+  });
+});
