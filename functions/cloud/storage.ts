@@ -1,0 +1,209 @@
+import { crc32c } from '@node-rs/crc32';
+import { ApiError, IdempotencyStrategy, Storage, type Bucket } from '@google-cloud/storage';
+import type { Writable } from 'node:stream';
+import type { z } from 'zod';
+import { environment } from '../environment.ts';
+import { PermanentError, SafeError } from '../mirror/errors.ts';
+import { credentialsFor } from './credentials.ts';
+
+/** Google Cloud Storage: small JSON documents with preconditions, and streams. */
+
+let client: Storage | undefined;
+
+function bucketNamed(name: string): Bucket {
+  const { GOOGLE_CLOUD_PROJECT: projectId, STORAGE_ENDPOINT: apiEndpoint } = environment();
+  client ??= new Storage({
+    projectId,
+    ...(apiEndpoint && { apiEndpoint }),
+    ...credentialsFor(apiEndpoint),
+    // Every write below carries a precondition or is a whole upload under a name of its own: repeating it is safe.
+    retryOptions: { idempotencyStrategy: IdempotencyStrategy.RetryAlways },
+  });
+  return client.bucket(name);
+}
+
+const statusOf = (error: unknown): number | undefined => (error instanceof ApiError ? Number(error.code) : undefined);
+
+/** A stored document; `generation` names this very version, for a compare-and-set. */
+export type Stored<T> = { value: T; generation: string };
+
+/** Reads and checks a JSON document; undefined where there is none. */
+export async function readJson<T>(bucket: string, name: string, schema: z.ZodType<T>): Promise<Stored<T> | undefined> {
+  const file = bucketNamed(bucket).file(name);
+  for (;;) {
+    try {
+      const [metadata] = await file.getMetadata();
+      const generation = String(metadata.generation);
+      // The very generation that was asked for, so that content and generation belong together.
+      const [content] = await bucketNamed(bucket).file(name, { generation }).download({ validation: false });
+      return { value: parseStored(bucket, name, content, schema), generation };
+    } catch (error) {
+      if (statusOf(error) !== 404) throw storageError(error, 'read', bucket, name);
+      // Absent; or replaced between the two requests, in which case the next look finds the newer one.
+      const [exists] = await file.exists();
+      if (!exists) return undefined;
+    }
+  }
+}
+
+function parseStored<T>(bucket: string, name: string, content: Buffer, schema: z.ZodType<T>): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(content.toString('utf8'));
+  } catch {
+    throw new PermanentError(`gs://${bucket}/${name} is not JSON`);
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+  throw new PermanentError(`gs://${bucket}/${name} has another form than this version writes: ${faults.join('; ')}`);
+}
+
+/**
+ * Writes a JSON document if the live version is `generation` ('0': if there is none). False where it is not: somebody
+ * else was first.
+ */
+export async function writeJson(bucket: string, name: string, value: unknown, generation: string): Promise<boolean> {
+  const content = JSON.stringify(value);
+  try {
+    await bucketNamed(bucket)
+      .file(name)
+      .save(content, {
+        resumable: false,
+        contentType: 'application/json',
+        validation: false,
+        preconditionOpts: { ifGenerationMatch: generation },
+      });
+    return true;
+  } catch (error) {
+    if (statusOf(error) !== 412) throw storageError(error, 'write', bucket, name);
+    // A repeated request whose first answer was lost meets its own object.
+    return generation === '0' && (await holds(bucket, name, content));
+  }
+}
+
+async function holds(bucket: string, name: string, content: string): Promise<boolean> {
+  const [found] = await bucketNamed(bucket)
+    .file(name)
+    .download({ validation: false })
+    .catch((error: unknown) => {
+      if (statusOf(error) === 404) return [undefined];
+      throw storageError(error, 'read', bucket, name);
+    });
+  return found?.toString('utf8') === content;
+}
+
+/** Creates a JSON document, once. False where one of that name exists. */
+export const createJson = (bucket: string, name: string, value: unknown): Promise<boolean> =>
+  writeJson(bucket, name, value, '0');
+
+/** Names under a prefix, in order. */
+export async function listNames(bucket: string, prefix: string): Promise<string[]> {
+  try {
+    const [files] = await bucketNamed(bucket).getFiles({ prefix, fields: 'items(name),nextPageToken' });
+    return files.map(({ name }) => name);
+  } catch (error) {
+    throw storageError(error, 'list', bucket, prefix);
+  }
+}
+
+/** The folders directly under a prefix, such as the runs under `runs/`. */
+export async function listFolders(bucket: string, prefix: string): Promise<string[]> {
+  const folders: string[] = [];
+  let pageToken: string | undefined;
+  do {
+    const [, next, response] = await bucketNamed(bucket).getFiles({
+      prefix,
+      delimiter: '/',
+      autoPaginate: false,
+      ...(pageToken && { pageToken }),
+    });
+    const page = response as { prefixes?: string[] } | undefined;
+    folders.push(...(page?.prefixes ?? []));
+    pageToken = (next as { pageToken?: string } | null)?.pageToken;
+  } while (pageToken);
+  return folders;
+}
+
+export async function deleteObject(bucket: string, name: string): Promise<void> {
+  await bucketNamed(bucket).file(name).delete({ ignoreNotFound: true });
+}
+
+/** Creates an object from memory. Throws where one of that name exists. */
+export async function createObject(
+  bucket: string,
+  name: string,
+  content: Buffer,
+  contentType: string,
+): Promise<string> {
+  const file = bucketNamed(bucket).file(name);
+  try {
+    await file.save(content, {
+      resumable: false,
+      contentType,
+      validation: false,
+      preconditionOpts: { ifGenerationMatch: 0 },
+    });
+  } catch (error) {
+    throw storageError(error, 'write', bucket, name);
+  }
+  return checkedCrc32c(bucket, name, file.metadata.crc32c, crc32cOf(content));
+}
+
+/** Bytes that are kept for a retry of one request; each costs a round trip, and as much memory. */
+const UPLOAD_CHUNK_BYTES = 8 * 1024 * 1024;
+
+/** An object that is being written; `finish` gives the service's own crc32c once it holds every byte. */
+export type Upload = { stream: Writable; finish: (crc32c: string) => Promise<string> };
+
+/** Starts an upload in chunks that survives a broken connection. The object appears when it is complete, or never. */
+export function startUpload(bucket: string, name: string, contentType: string): Upload {
+  const file = bucketNamed(bucket).file(name);
+  const stream = file.createWriteStream({
+    resumable: true,
+    chunkSize: UPLOAD_CHUNK_BYTES,
+    contentType,
+    validation: false,
+    preconditionOpts: { ifGenerationMatch: 0 },
+    highWaterMark: 1024 * 1024,
+  });
+  const ended = new Promise<void>((resolve, reject) => {
+    stream.once('finish', resolve);
+    stream.once('error', (error) => reject(storageError(error, 'write', bucket, name)));
+  });
+  // The caller may be busy elsewhere when the stream breaks; its next write or `finish` tells it.
+  ended.catch(() => {});
+  return {
+    stream,
+    finish: async (expected) => {
+      stream.end();
+      await ended;
+      return checkedCrc32c(bucket, name, file.metadata.crc32c, expected);
+    },
+  };
+}
+
+/** Base64 of the big-endian CRC32C, the form that the service uses. */
+export function crc32cOf(content: Buffer, previous = 0): string {
+  return crc32cText(crc32c(content, previous));
+}
+
+export function crc32cText(value: number): string {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes.toString('base64');
+}
+
+function checkedCrc32c(bucket: string, name: string, received: string | undefined, expected: string): string {
+  if (received === expected) return expected;
+  throw new SafeError(
+    `gs://${bucket}/${name}: the service's crc32c is ${received ?? 'missing'}, sent were ${expected}`,
+  );
+}
+
+function storageError(error: unknown, verb: string, bucket: string, name: string): Error {
+  if (error instanceof SafeError || error instanceof PermanentError) return error;
+  const status = statusOf(error);
+  const text = `Cloud Storage: could not ${verb} gs://${bucket}/${name}${status ? ` (HTTP ${status})` : ''}`;
+  return new SafeError(text, { cause: error });
+}

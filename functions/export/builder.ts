@@ -1,0 +1,24 @@
+import type { Config, Fault } from '../mirror/config.ts';
+import { isTable } from '../mirror/table-pattern.ts';
+import type { Relation } from './catalogue.ts';
+
+/**
+ * The Builder tables, a *hard* export: people build forms and reports on exactly these, so that the list is explicit, no
+ * pattern stands in for a name, and one that is missing fails the run instead of leaving a gap. They are a chunk of their
+ * own, which nothing else can hold up.
+ */
+export const BUILDER_CHUNK = 'builder';
+
+export function builderTables(
+  config: Config,
+  relations: readonly Relation[],
+): { name: string; relations: Relation[]; faults: Fault[] } {
+  const found: Relation[] = [];
+  const faults: Fault[] = [];
+  for (const [i, text] of config.builder.entries()) {
+    const relation = relations.find((candidate) => isTable(text, candidate));
+    if (relation) found.push(relation);
+    else faults.push({ path: ['builder', i], message: `the Builder table ${text} is missing in the database` });
+  }
+  return { name: BUILDER_CHUNK, relations: found, faults };
+}

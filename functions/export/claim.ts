@@ -1,0 +1,112 @@
+import { z } from 'zod';
+import { ledger, runPath, update } from '../ledger/index.ts';
+import { SafeError } from '../mirror/errors.ts';
+import { runIdOf } from '../mirror/names.ts';
+
+/**
+ * One live run at a time. An execution claims a run id once; a retried task of the same execution finds its claim and
+ * becomes the next attempt. The lease says which run is alive: kept by a heartbeat, it expires by itself when a task dies.
+ */
+
+export type Claim = { runId: string; attempt: number };
+
+const LEASE = 'lease.json';
+const LEASE_MS = 90_000;
+const HEARTBEAT_MS = 15_000;
+
+const ExecutionSchema = z.object({ runId: z.string() });
+const ClaimSchema = z.object({
+  execution: z.string(),
+  attempt: z.number().int(),
+  trigger: z.enum(['scheduled', 'manual']),
+  at: z.string(),
+});
+const LeaseSchema = z.object({
+  runId: z.string(),
+  execution: z.string(),
+  attempt: z.number().int(),
+  until: z.number(),
+});
+type Lease = z.infer<typeof LeaseSchema>;
+
+/** Another execution's run is alive: this one ends at once, and nothing is wrong. */
+export class AnotherRunIsLive extends SafeError {
+  constructor(lease: Lease) {
+    super(`Run ${lease.runId} (execution ${lease.execution}) is live; this execution ends without doing anything.`);
+    this.name = 'AnotherRunIsLive';
+  }
+}
+
+/** Claims a run for `execution`, and the lease. Throws AnotherRunIsLive. */
+export async function claim(execution: string, trigger: 'scheduled' | 'manual'): Promise<Claim> {
+  const standing = (await ledger.read(LEASE, LeaseSchema))?.value;
+  if (standing && standing.execution !== execution && standing.until > Date.now()) throw new AnotherRunIsLive(standing);
+  const runId = await runOf(execution, trigger);
+  const claimed = await update(`${runPath(runId)}claim.json`, ClaimSchema, (current) => ({
+    execution,
+    attempt: (current?.attempt ?? 0) + 1,
+    trigger,
+    at: current?.at ?? new Date().toISOString(),
+  }));
+  const attempt = claimed?.attempt ?? 1;
+  await takeLease({ runId, execution, attempt, until: Date.now() + LEASE_MS });
+  return { runId, attempt };
+}
+
+/** The run that the execution has claimed before, or a new one: its start, moved on by seconds where two would coincide. */
+async function runOf(execution: string, trigger: 'scheduled' | 'manual'): Promise<string> {
+  const name = `executions/${execution}.json`;
+  for (let start = Date.now(); ; start += 1000) {
+    const known = await ledger.read(name, ExecutionSchema);
+    if (known) return known.value.runId;
+    const runId = runIdOf(new Date(start));
+    const mine = { execution, attempt: 0, trigger, at: new Date().toISOString() };
+    if (!(await ledger.create(`${runPath(runId)}claim.json`, mine))) continue;
+    if (await ledger.create(name, { runId })) return runId;
+  }
+}
+
+async function takeLease(lease: Lease): Promise<void> {
+  await update(LEASE, LeaseSchema, (current) => {
+    const isFree = !current || current.until <= Date.now();
+    const isOurs = current?.execution === lease.execution && current.attempt <= lease.attempt;
+    if (current && !isFree && !isOurs) throw new AnotherRunIsLive(current);
+    return lease;
+  });
+}
+
+/**
+ * Runs `work` while keeping the lease. `signal` fires when the lease is lost (a later attempt has taken over) or cannot be
+ * kept: then nothing may be written any more. The lease is given back at the end.
+ */
+export async function keepingLease<T>(
+  { runId, attempt }: Claim,
+  execution: string,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const lost = new AbortController();
+  let until = Date.now() + LEASE_MS;
+  const isMine = (lease: Lease | undefined): boolean =>
+    lease?.runId === runId && lease.execution === execution && lease.attempt === attempt;
+  const beat = async (): Promise<void> => {
+    try {
+      await update(LEASE, LeaseSchema, (current) => {
+        if (!isMine(current)) throw new SafeError(`Run ${runId}, attempt ${attempt}, has lost its lease`);
+        return { runId, execution, attempt, until: Date.now() + LEASE_MS };
+      });
+      until = Date.now() + LEASE_MS;
+    } catch (error) {
+      // One missed beat is no loss while the lease still runs; the next one may go through.
+      if (Date.now() > until - HEARTBEAT_MS || isLoss(error)) lost.abort(error);
+    }
+  };
+  const heart = setInterval(() => void beat(), HEARTBEAT_MS);
+  try {
+    return await work(lost.signal);
+  } finally {
+    clearInterval(heart);
+    await update(LEASE, LeaseSchema, (current) => (current && isMine(current) ? { ...current, until: 0 } : undefined));
+  }
+}
+
+const isLoss = (error: unknown): boolean => error instanceof SafeError && error.message.includes('lost its lease');

@@ -1,0 +1,247 @@
+import type { Client } from 'pg';
+import { log, withLabels } from '../cloud/log.ts';
+import { createJson, listNames, readJson } from '../cloud/storage.ts';
+import { environment } from '../environment.ts';
+import { markerOf, mark } from '../ledger/markers.ts';
+import { findPlan, planOf, writePlan } from '../ledger/run.ts';
+import { bounded } from '../mirror/bounded.ts';
+import type { ConfigFile } from '../mirror/config.ts';
+import { PermanentError, SafeError } from '../mirror/errors.ts';
+import {
+  dataPrefix,
+  MANIFEST_PREFIX,
+  manifestObject,
+  ManifestSchema,
+  tablesOf,
+  type ChunkPlan,
+  type ExportedTable,
+  type Manifest,
+  type Plan,
+  type RangePlan,
+  type TablePlan,
+} from '../mirror/plan.ts';
+import { tableText } from '../mirror/table-pattern.ts';
+import type { Claim } from './claim.ts';
+import { exportRange, type RangeResult } from './export-range.ts';
+import type { Run } from './make-plan.ts';
+import { ExportResultSchema } from './result.ts';
+import { writeSchemaFiles } from './schema-files.ts';
+import { takeSnapshot, type Snapshot } from './snapshot.ts';
+import { queryError, type Source } from './source.ts';
+
+/**
+ * The export of a claimed run: one snapshot, its plan, every table's rows as CSV objects, and a manifest per chunk, whose
+ * creation is the event that starts that chunk's load. Nothing touches this machine's disk.
+ */
+export async function exportRun(
+  source: Source,
+  file: ConfigFile,
+  claim: Claim,
+  trigger: Plan['trigger'],
+  signal: AbortSignal,
+): Promise<void> {
+  const { runId } = claim;
+  if (await markerOf(runId, 'export', undefined, ExportResultSchema)) return;
+  const startedAt = new Date().toISOString();
+  const manifests = (await handedOverBefore(claim))
+    ? await readManifests(runId)
+    : await exportSnapshot(source, file, { ...claim, trigger }, signal);
+  const tables = manifests.flatMap((manifest) => manifest.tables);
+  const result = {
+    tables: tables.length,
+    rows: tables.reduce((sum, { rows }) => sum + rows, 0),
+    bytes: tables.reduce((sum, { bytes }) => sum + bytes, 0),
+  };
+  const endedAt = new Date().toISOString();
+  await mark(runId, 'export', undefined, ExportResultSchema, { generation: 0, startedAt, endedAt, result });
+  log.info('Export done', result);
+}
+
+async function exportSnapshot(source: Source, file: ConfigFile, run: Run, signal: AbortSignal): Promise<Manifest[]> {
+  const snapshot = await takeSnapshot(source, file, run);
+  try {
+    const { plan } = snapshot;
+    await writePlan(plan);
+    await writeSchemaFiles(plan);
+    log.info(`Snapshot ${snapshot.id} of ${source.name}`, { tables: tablesOf(plan).length });
+    return await exportChunks(source, snapshot, signal);
+  } finally {
+    await snapshot.client.end().catch(() => {});
+  }
+}
+
+/**
+ * Whether an earlier attempt had handed over every chunk, and died before it could say so. Where it had handed over some:
+ * they come from its snapshot, which ended with it, and the tables of a run must be of one moment.
+ */
+async function handedOverBefore({ runId, attempt }: Claim): Promise<boolean> {
+  const manifests = await listNames(environment().DATA_BUCKET, `${MANIFEST_PREFIX}${runId}/`);
+  if (manifests.length === 0) return false;
+  const plan = await findPlan(runId);
+  const wanted = plan?.chunks.map(({ name }) => manifestObject(runId, plan.attempt, name)) ?? [];
+  if (plan && wanted.every((name) => manifests.includes(name))) return true;
+  throw new PermanentError(
+    `Attempt ${attempt - 1} of run ${runId} ended after it had handed over ${manifests.length} chunk(s), and its snapshot ended ` +
+      'with it; parts of two moments must never mix. Next: start a new run: gcloud run jobs execute mirror-export',
+  );
+}
+
+async function readManifests(runId: string): Promise<Manifest[]> {
+  const plan = await planOf(runId);
+  return bounded(plan.chunks, 8, async ({ name }) => {
+    const found = await readJson(environment().DATA_BUCKET, manifestObject(runId, plan.attempt, name), ManifestSchema);
+    if (!found) throw new SafeError(`The manifest of chunk ${name} has disappeared`);
+    return found.value;
+  });
+}
+
+type Work = { chunk: ChunkPlan; table: TablePlan; range: RangePlan; index: number };
+
+/** All ranges of all tables over a few connections, chunk by chunk, so that the first chunks load while others export. */
+async function exportChunks(source: Source, snapshot: Snapshot, signal: AbortSignal): Promise<Manifest[]> {
+  const { plan } = snapshot;
+  const results = new Map<TablePlan, RangeResult[]>();
+  const manifests: Manifest[] = [];
+  const work = plan.chunks.flatMap((chunk) =>
+    // Large tables first: what starts last should end soon.
+    chunk.tables
+      .toSorted((a, b) => b.estimatedBytes - a.estimatedBytes)
+      .flatMap((table) => table.ranges.map((range, index): Work => ({ chunk, table, range, index }))),
+  );
+  const connections = new Connections(source, snapshot.id);
+  const breakOff = (): void => connections.destroy();
+  signal.addEventListener('abort', breakOff, { once: true });
+  try {
+    await bounded(work, plan.config.source.connections, async ({ chunk, table, range, index }) => {
+      signal.throwIfAborted();
+      const result = await withLabels({ chunk: chunk.name, table: tableText(table) }, () =>
+        exportOnce(connections, snapshot, table, range, index),
+      ).catch((error: unknown) => {
+        // One range failed for good, and so has the run: the others need not stream on for hours.
+        breakOff();
+        throw error;
+      });
+      signal.throwIfAborted();
+      const done = results.get(table) ?? [];
+      results.set(table, [...done, result]);
+      if (!chunk.tables.every((other) => results.get(other)?.length === other.ranges.length)) return;
+      const manifest = manifestOf(plan, chunk, results);
+      await handOver(manifest);
+      manifests.push(manifest);
+    });
+  } finally {
+    signal.removeEventListener('abort', breakOff);
+    await connections.close();
+  }
+  return manifests;
+}
+
+const RANGE_TRIES = 3;
+
+/** One range, again as a whole on a new connection where one broke, as long as the snapshot is alive. */
+async function exportOnce(
+  connections: Connections,
+  snapshot: Snapshot,
+  table: TablePlan,
+  range: RangePlan,
+  index: number,
+): Promise<RangeResult> {
+  const { plan } = snapshot;
+  for (let attempt = 1; ; attempt++) {
+    const prefix = `${dataPrefix(plan.runId, plan.attempt)}${table.warehouseTable}/${index}-${attempt}-`;
+    try {
+      return await connections.use((connect) => exportRange(connect, table, range, plan.nullToken, prefix));
+    } catch (error) {
+      const told = queryError(error, `exporting ${tableText(table)}`);
+      if (told instanceof PermanentError || attempt === RANGE_TRIES) throw told;
+      await snapshot.client.query('SELECT 1').catch((lost: unknown) => {
+        throw new SafeError('PostgreSQL: the snapshot was lost, its connection broke', { cause: lost });
+      });
+      log.warning(`${told.message}; trying again`, { attempt });
+    }
+  }
+}
+
+/** Connections that all see the same snapshot; one that failed is thrown away. */
+class Connections {
+  readonly #source: Source;
+  readonly #snapshotId: string;
+  readonly #idle: Client[] = [];
+  readonly #busy = new Set<Client>();
+  #destroyed = false;
+
+  constructor(source: Source, snapshotId: string) {
+    this.#source = source;
+    this.#snapshotId = snapshotId;
+  }
+
+  /** Runs `work`; the connection that it opened last is kept for the next one, if it did not fail. */
+  async use<T>(work: (connect: () => Promise<Client>) => Promise<T>): Promise<T> {
+    const opened: Client[] = [];
+    let kept: Client | undefined;
+    try {
+      const result = await work(async () => {
+        const client = this.#idle.pop() ?? (await this.#open());
+        opened.push(client);
+        this.#busy.add(client);
+        return client;
+      });
+      kept = opened.at(-1);
+      return result;
+    } finally {
+      for (const client of opened) {
+        this.#busy.delete(client);
+        if (client === kept) this.#idle.push(client);
+        else client.end().catch(() => {});
+      }
+    }
+  }
+
+  /** Ends every COPY under way; nothing is exported over these connections any more. */
+  destroy(): void {
+    this.#destroyed = true;
+    for (const client of this.#busy) client.end().catch(() => {});
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#idle.splice(0).map((client) => client.end()));
+  }
+
+  async #open(): Promise<Client> {
+    if (this.#destroyed) throw new SafeError('The export was broken off');
+    const client = await this.#source.connect();
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    await client.query(`SET TRANSACTION SNAPSHOT '${this.#snapshotId}'`);
+    return client;
+  }
+}
+
+function manifestOf(plan: Plan, chunk: ChunkPlan, results: Map<TablePlan, RangeResult[]>): Manifest {
+  const tables = chunk.tables.map((table): ExportedTable => {
+    const ranges = results.get(table) ?? [];
+    const parts = ranges.flatMap((range) => range.parts);
+    return {
+      schema: table.schema,
+      table: table.table,
+      warehouseTable: table.warehouseTable,
+      rows: ranges.reduce((sum, { rows }) => sum + rows, 0),
+      bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
+      oversize: ranges.some(({ oversize }) => oversize),
+      parts,
+    };
+  });
+  return { version: 1, runId: plan.runId, attempt: plan.attempt, chunk: chunk.name, tables };
+}
+
+/** The parts' own counts must add up to COPY's tags before anyone may load them. */
+async function handOver(manifest: Manifest): Promise<void> {
+  for (const table of manifest.tables) {
+    const counted = table.parts.reduce((sum, { rows }) => sum + rows, 0);
+    if (counted !== table.rows) {
+      throw new SafeError(`${tableText(table)}: COPY's tags say ${table.rows} rows, the parts hold ${counted}`);
+    }
+  }
+  const name = manifestObject(manifest.runId, manifest.attempt, manifest.chunk);
+  await createJson(environment().DATA_BUCKET, name, manifest);
+  log.info(`Chunk ${manifest.chunk} is exported`, { tables: manifest.tables.length });
+}

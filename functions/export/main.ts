@@ -1,0 +1,67 @@
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { log, withLabels } from '../cloud/log.ts';
+import { closePubSub } from '../cloud/pubsub.ts';
+import { tellFault } from '../deliver.ts';
+import { environment, required } from '../environment.ts';
+import { outcomeOf } from '../ledger/run.ts';
+import { parseConfig, type ConfigFile } from '../mirror/config.ts';
+import { PermanentError, safeText } from '../mirror/errors.ts';
+import { AnotherRunIsLive, claim, keepingLease, type Claim } from './claim.ts';
+import { exportRun } from './index.ts';
+import { urlSource } from './source.ts';
+
+/**
+ * The export's entry point: a Cloud Run job. Exit 0: exported, or another run is live; 1: failed. Cloud Run starts a failed
+ * task again; an attempt that finds the run failed for good ends at once.
+ */
+async function main(): Promise<number> {
+  const { CLOUD_RUN_EXECUTION: execution = randomUUID(), TRIGGER: trigger } = environment();
+  let claimed: Claim;
+  try {
+    claimed = await claim(execution, trigger);
+  } catch (error) {
+    if (!(error instanceof AnotherRunIsLive)) throw error;
+    log.warning(error.message);
+    return 0;
+  }
+  const { runId, attempt } = claimed;
+  return withLabels({ step: 'export', runId, attempt }, async () => {
+    const outcome = await outcomeOf(runId);
+    if (outcome?.state === 'failed') {
+      log.error(`Run ${runId} has failed: ${outcome.reason}`);
+      return 1;
+    }
+    try {
+      await keepingLease(claimed, execution, async (signal) => {
+        const source = urlSource(required('SOURCE_URL'), `commons-mirror ${runId}`);
+        try {
+          await exportRun(source, await readConfig(), claimed, trigger, signal);
+        } finally {
+          await source.close();
+        }
+      });
+      return 0;
+    } catch (error) {
+      await tellFault({ runId, step: 'export', delivery: 'original' }, 0, error);
+      return 1;
+    }
+  });
+}
+
+async function readConfig(): Promise<ConfigFile> {
+  const file = environment().CONFIG_FILE;
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw new PermanentError(`${file} cannot be read (${safeText(error)}). Next: set CONFIG_FILE`);
+  });
+  return parseConfig(text, file);
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  log.error(safeText(error));
+  process.exitCode = 1;
+} finally {
+  await closePubSub();
+}

@@ -1,0 +1,189 @@
+import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
+import { configFaults, type Config, type ConfigFile, type Fault } from '../mirror/config.ts';
+import { PermanentError } from '../mirror/errors.ts';
+import { columnNames, shardOf, startOf, warehouseTable } from '../mirror/names.ts';
+import { drawNullToken, refusalPrefix } from '../mirror/null-token.ts';
+import type { ColumnPlan, Plan, RangePlan, TablePlan } from '../mirror/plan.ts';
+import { isTable, tableText } from '../mirror/table-pattern.ts';
+import { bigQueryType, copyExpression } from '../mirror/types.ts';
+import { columnsOf, type Column, type Relation } from './catalogue.ts';
+import { selectColumns, type Selection } from './select-tables.ts';
+
+export type Run = { runId: string; attempt: number; trigger: Plan['trigger'] };
+
+/** A range of a large table; small enough that losing one costs little, large enough that its start costs nothing. */
+const RANGE_BYTES = 512 * 1024 * 1024;
+/** `ctid` conditions read only their pages since PostgreSQL 14; before, every range would read the whole table. */
+const TID_RANGE_SCAN = 140000;
+
+/**
+ * The plan of a run, from the catalogue as the locked snapshot shows it. Throws one PermanentError that names every fault:
+ * of mirror.yaml, of the role's rights, of tables that cannot be mirrored.
+ */
+export async function makePlan(client: Client, file: ConfigFile, run: Run, selection: Selection): Promise<Plan> {
+  const { config } = file;
+  const serverVersion = await versionOf(client);
+  const nullToken = drawNullToken();
+  const relations = selection.chunks.flatMap((chunk) => chunk.relations);
+  const columns = await columnsOf(
+    client,
+    relations.map(({ oid }) => oid),
+  );
+  const faults = [...selection.faults];
+  const warnings: string[] = [];
+  const leftOut = [...selection.leftOut];
+  const rights: string[] = [];
+
+  const planTable = (relation: Relation): TablePlan | undefined => {
+    const all = columns.get(relation.oid) ?? [];
+    const { chosen, omitted, faults: columnFaults } = selectColumns(config, relation, all);
+    faults.push(...columnFaults, ...transformFaults(config, relation, chosen));
+    rights.push(...rightFaults(relation, chosen));
+    if (relation.unlogged) {
+      warnings.push(`${tableText(relation)} is unlogged: on a replica or a restored backup it is empty`);
+    }
+    if (chosen.length === 0) {
+      leftOut.push({ schema: relation.schema, table: relation.table, reason: 'it has no column to mirror' });
+      return undefined;
+    }
+    const planned = columnPlans(chosen, nullToken, serverVersion);
+    for (const { source, postgresType } of planned.unknown) {
+      warnings.push(
+        `${tableText(relation)}.${source}: the type ${postgresType} is not known; its text form is mirrored`,
+      );
+    }
+    return {
+      schema: relation.schema,
+      table: relation.table,
+      warehouseTable: warehouseTable(relation.schema, relation.table),
+      kind: relation.kind,
+      description: relation.description ?? '',
+      estimatedRows: Math.round(relation.leaves.reduce((sum, { rows }) => sum + rows, 0)),
+      estimatedBytes: relation.leaves.reduce((sum, { bytes }) => sum + bytes, 0),
+      columns: planned.columns,
+      omittedColumns: omitted,
+      ranges: rangesOf(relation, serverVersion),
+    };
+  };
+
+  const chunks = selection.chunks.map(({ name, relations }) => ({
+    name,
+    tables: relations.flatMap((relation) => planTable(relation) ?? []),
+  }));
+  if (faults.length > 0) throw configFaults(file, faults);
+  if (rights.length > 0) {
+    throw new PermanentError(
+      `The role may not read all that mirror.yaml lists:\n${rights.map((text) => `  ${text}`).join('\n')}`,
+    );
+  }
+  return {
+    version: 1,
+    ...run,
+    shard: shardOf(startOf(run.runId), config.timeZone),
+    startedAt: startOf(run.runId).toISOString(),
+    config,
+    serverVersion,
+    nullToken,
+    chunks: chunks.filter(({ tables }) => tables.length > 0),
+    leftOut,
+    warnings,
+  };
+}
+
+async function versionOf(client: Client): Promise<number> {
+  const { rows } = await client.query<{ version: string }>("SELECT current_setting('server_version_num') AS version");
+  const version = Number(rows[0]?.version);
+  if (version >= 130000) return version;
+  throw new PermanentError(`PostgreSQL ${version} is too old. Allowed: 13 and newer.`);
+}
+
+function columnPlans(
+  columns: readonly Column[],
+  nullToken: string,
+  serverVersion: number,
+): { columns: ColumnPlan[]; unknown: ColumnPlan[] } {
+  const names = columnNames(columns.map(({ column }) => column));
+  const refusal = escapeLiteral(refusalPrefix(nullToken));
+  const unknown: ColumnPlan[] = [];
+  const planned = columns.map((column, i): ColumnPlan => {
+    const { bigquery, refusal: reason, known } = bigQueryType(column.type);
+    const plan: ColumnPlan = {
+      source: column.column,
+      name: names[i] ?? column.column,
+      postgresType: column.postgresType,
+      bigquery,
+      required: column.notNull,
+      description: describe(column, names[i]),
+      expression: copyExpression(column.type, escapeIdentifier(column.column), refusal, serverVersion),
+      refusal: reason,
+    };
+    if (!known) unknown.push(plan);
+    return plan;
+  });
+  return { columns: planned, unknown };
+}
+
+/** BigQuery: "The maximum column description length is 1,024 characters." A changed name is told in it. */
+function describe({ column, description }: Column, name: string | undefined): string {
+  const original = name === column ? '' : `PostgreSQL: ${column}`;
+  return [original, description ?? ''].filter(Boolean).join('\n').slice(0, 1024);
+}
+
+function rangesOf(relation: Relation, serverVersion: number): RangePlan[] {
+  if (relation.kind === 'view' || relation.kind === 'foreign table' || relation.leaves.length === 0) {
+    return [{ relation: qualified(relation), from: null, to: null }];
+  }
+  // Rights on a partitioned table do not reach its partitions when these are read by their own names.
+  if (relation.kind === 'partitioned table' && !relation.leaves.every(({ readable }) => readable)) {
+    return [{ relation: qualified(relation), from: null, to: null }];
+  }
+  return relation.leaves.flatMap((leaf) => {
+    // A parent's children are tables of their own: without ONLY their rows would come twice.
+    const name = leaf.relkind === 'f' ? qualified(leaf) : `ONLY ${qualified(leaf)}`;
+    const count = leaf.heap && serverVersion >= TID_RANGE_SCAN ? Math.max(1, Math.ceil(leaf.bytes / RANGE_BYTES)) : 1;
+    const pages = Math.ceil(leaf.pages / count);
+    // The last range is open-ended: pages that were added since are in it.
+    return Array.from({ length: count }, (_, i) => ({
+      relation: name,
+      from: i === 0 ? null : i * pages,
+      to: i === count - 1 ? null : (i + 1) * pages,
+    }));
+  });
+}
+
+export const qualified = ({ schema, table }: { schema: string; table: string }): string =>
+  `${escapeIdentifier(schema)}.${escapeIdentifier(table)}`;
+
+function rightFaults(relation: Relation, columns: readonly Column[]): string[] {
+  const name = tableText(relation);
+  if (!relation.readable) return [`${name}: no SELECT right. Next: GRANT SELECT ON ${qualified(relation)} TO the role`];
+  if (relation.filtered) {
+    return [
+      `${name}: row-level security would hide rows from the role. Next: ALTER ROLE … BYPASSRLS, or use the table's owner`,
+    ];
+  }
+  const closed = columns.filter(({ readable }) => !readable).map(({ column }) => column);
+  return closed.length > 0
+    ? [`${name}: no SELECT right on ${closed.join(', ')}. Next: GRANT it, or except the columns`]
+    : [];
+}
+
+function transformFaults(config: Config, relation: Relation, columns: readonly Column[]): Fault[] {
+  return config.transforms.flatMap((transform, i) => {
+    if (!isTable(transform.table, relation)) return [];
+    return Object.keys(transform.columns).flatMap((name) => {
+      const path = ['transforms', i, 'columns', name];
+      const column = columns.find((candidate) => candidate.column === name);
+      if (!column) return [{ path, message: `${tableText(relation)} has no such column among the mirrored ones` }];
+      const { bigquery } = bigQueryType(column.type);
+      if (bigquery !== 'STRING' && bigquery !== 'JSON') {
+        return [{ path, message: `${column.postgresType} holds no Draft.js content; allowed: text, json, jsonb` }];
+      }
+      return (transform.columns[name] ?? []).flatMap((format) => {
+        const output = `${name}_${format}`;
+        const taken = columns.some((candidate) => candidate.column.toLowerCase() === output.toLowerCase());
+        return taken ? [{ path, message: `${tableText(relation)} already has a column ${output}` }] : [];
+      });
+    });
+  });
+}

@@ -1,0 +1,99 @@
+import type { Config, Fault } from '../mirror/config.ts';
+import { entryOf, isTable, matches, tablePattern, tableText } from '../mirror/table-pattern.ts';
+import { builderTables } from './builder.ts';
+import type { Column, Relation } from './catalogue.ts';
+
+/** mirror.yaml held against what the database has: which relation is in which chunk, and what is wrong. */
+
+export type Selection = {
+  chunks: { name: string; relations: Relation[] }[];
+  leftOut: { schema: string; table: string; reason: string }[];
+  faults: Fault[];
+};
+
+export function selectTables(config: Config, relations: readonly Relation[]): Selection {
+  const faults: Fault[] = [];
+  const chunkOf = new Map<Relation, string>();
+  const chunks = config.chunks.map(({ name, tables, except }, c) => {
+    const excepted = except.map(tablePattern);
+    const chosen = new Set<Relation>();
+    for (const [t, text] of tables.entries()) {
+      const pattern = tablePattern(text);
+      // A pattern takes tables; views, materialized views and foreign tables only when named in full.
+      const matching = relations.filter(
+        (relation) => matches(pattern, relation) && (pattern.exact || isOrdinary(relation)),
+      );
+      if (matching.length === 0)
+        faults.push({ path: ['chunks', c, 'tables', t], message: 'no such table in the database' });
+      for (const relation of matching) {
+        if (!excepted.some((pattern) => matches(pattern, relation))) chosen.add(relation);
+      }
+    }
+    for (const relation of chosen) {
+      const other = chunkOf.get(relation);
+      if (other) {
+        const message = `${tableText(relation)} is in two chunks, ${other} and ${name}; wanted: one`;
+        faults.push({ path: ['chunks', c], message });
+      } else chunkOf.set(relation, name);
+    }
+    return { name, relations: [...chosen] };
+  });
+  const builder = builderTables(config, relations);
+  for (const relation of builder.relations) {
+    const other = chunkOf.get(relation);
+    if (other) {
+      const path = ['builder', config.builder.findIndex((text) => isTable(text, relation))];
+      faults.push({ path, message: `${tableText(relation)} is in chunk ${other} too; wanted: one` });
+    } else chunkOf.set(relation, builder.name);
+  }
+  if (builder.relations.length > 0) chunks.push(builder);
+  return {
+    chunks: chunks.filter((chunk) => chunk.relations.length > 0),
+    leftOut: relations.flatMap((relation) => {
+      if (chunkOf.has(relation)) return [];
+      const reason = isOrdinary(relation)
+        ? 'not listed in mirror.yaml'
+        : `a ${relation.kind}, not listed by its full name`;
+      return [{ schema: relation.schema, table: relation.table, reason }];
+    }),
+    faults: [...faults, ...builder.faults, ...thresholdFaults(config, [...chunkOf.keys()])],
+  };
+}
+
+const isOrdinary = ({ kind }: Relation): boolean => kind === 'table' || kind === 'partitioned table';
+
+function thresholdFaults(config: Config, mirrored: readonly Relation[]): Fault[] {
+  const message = 'this table is not mirrored';
+  const isMirrored = (text: string): boolean => mirrored.some((relation) => isTable(text, relation));
+  return [
+    ...Object.keys(config.coverage.tables)
+      .filter((text) => !isMirrored(text))
+      .map((text) => ({ path: ['coverage', 'tables', text], message })),
+    ...Object.keys(config.columns)
+      .filter((text) => !isMirrored(text))
+      .map((text) => ({ path: ['columns', text], message })),
+    ...config.transforms.flatMap(({ table }, i) =>
+      isMirrored(table) ? [] : [{ path: ['transforms', i, 'table'], message }],
+    ),
+  ];
+}
+
+/** The columns to mirror of one table, and those that stay out. */
+export function selectColumns(
+  config: Config,
+  relation: Relation,
+  columns: readonly Column[],
+): { chosen: Column[]; omitted: string[]; faults: Fault[] } {
+  const rule = entryOf(config.columns, relation);
+  if (!rule) return { chosen: [...columns], omitted: [], faults: [] };
+  const [key, names] = 'only' in rule ? (['only', rule.only] as const) : (['except', rule.except] as const);
+  const text = Object.keys(config.columns).find((name) => isTable(name, relation)) ?? '';
+  const faults = names.flatMap((name, i) =>
+    columns.some(({ column }) => column === name)
+      ? []
+      : [{ path: ['columns', text, key, i], message: `${tableText(relation)} has no such column` }],
+  );
+  const listed = new Set<string>(names);
+  const chosen = columns.filter(({ column }) => listed.has(column) === (key === 'only'));
+  return { chosen, omitted: columns.filter((column) => !chosen.includes(column)).map(({ column }) => column), faults };
+}

@@ -1,0 +1,145 @@
+import { readFileSync } from 'node:fs';
+import pg from 'pg';
+import { PermanentError, SafeError } from '../mirror/errors.ts';
+
+/** A way to open PostgreSQL connections, which is all that the rest of the export knows of where the rows come from. */
+export type Source = {
+  /** For messages: host, port and database, never a password. */
+  name: string;
+  connect: () => Promise<pg.Client>;
+  close: () => Promise<void>;
+};
+
+const CONNECT_TIMEOUT_MS = 15_000;
+
+/**
+ * What every connection is set to, so that a value's text depends on the value alone. `row_security = off` makes a query
+ * that a policy would filter fail, where the default would silently give fewer rows.
+ */
+const SESSION = `
+  SET client_encoding = 'UTF8';
+  SET TimeZone = 'UTC';
+  SET DateStyle = 'ISO, YMD';
+  SET IntervalStyle = 'iso_8601';
+  SET extra_float_digits = 1;
+  SET bytea_output = 'hex';
+  SET xmloption = 'content';
+  SET row_security = off;
+  SET search_path = pg_catalog;
+  SET statement_timeout = 0;
+  SET lock_timeout = '30s';
+  SET idle_in_transaction_session_timeout = 0;
+  SET default_transaction_read_only = on;
+`;
+
+/** A database that is reached by its URL: a replica, or one on this machine. TLS is verified unless the host is this machine. */
+export function urlSource(url: string, applicationName: string): Source {
+  const options = parseUrl(url);
+  const name = `${options.host}:${options.port}/${options.database}`;
+  return {
+    name,
+    connect: async () => {
+      const client = new pg.Client({
+        ...options,
+        application_name: applicationName,
+        keepAlive: true,
+        keepAliveInitialDelayMillis: 5000,
+        connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      });
+      // A connection that breaks while nobody waits for it must not end the process; its next use tells.
+      client.on('error', () => {});
+      try {
+        await client.connect();
+        await client.query(SESSION);
+        return client;
+      } catch (error) {
+        await client.end().catch(() => {});
+        throw connectError(error, name);
+      }
+    },
+    close: async () => {},
+  };
+}
+
+type ConnectionOptions = Pick<pg.ClientConfig, 'host' | 'port' | 'user' | 'password' | 'database' | 'ssl'>;
+
+function parseUrl(url: string): ConnectionOptions {
+  let parsed: URL;
+  try {
+    parsed = new URL(url);
+    if (!/^postgres(?:ql)?:$/u.test(parsed.protocol)) throw new Error('another scheme');
+    const user = decodeURIComponent(parsed.username) || 'postgres';
+    // A unix socket's folder is given as ?host=/folder.
+    const host = parsed.searchParams.get('host') ?? (parsed.hostname || 'localhost');
+    return {
+      host,
+      port: Number(parsed.port || '5432'),
+      user,
+      password: decodeURIComponent(parsed.password),
+      database: decodeURIComponent(parsed.pathname.slice(1)) || user,
+      ssl: tlsOf(host, parsed.searchParams.get('sslmode'), parsed.searchParams.get('sslrootcert')),
+    };
+  } catch (error) {
+    if (error instanceof PermanentError) throw error;
+    // The parser's own text would repeat the URL, and with it the password.
+    throw new PermanentError(
+      'The source is not a PostgreSQL URL. Wanted: postgres://user:password@host:port/database[?sslmode=verify-full&sslrootcert=FILE]',
+    );
+  }
+}
+
+/** Verified TLS; plain only to this machine, or where the URL says `sslmode=disable` in so many words. */
+function tlsOf(host: string, mode: string | null, rootCertificate: string | null): pg.ClientConfig['ssl'] {
+  const local = ['localhost', '127.0.0.1', '::1', '[::1]'].includes(host) || host.startsWith('/');
+  if (mode === 'disable' || (mode === null && local)) return false;
+  if (mode === null || mode === 'verify-full') {
+    return { rejectUnauthorized: true, ...(rootCertificate && { ca: readFileSync(rootCertificate, 'utf8') }) };
+  }
+  throw new PermanentError(
+    `sslmode=${mode} would accept any server. Allowed: verify-full (the default except on this machine), disable.`,
+  );
+}
+
+/** SQLSTATE or network code → what to do about it. Any other code is transient. */
+const PERMANENT: Record<string, string> = {
+  '28P01': 'the password was refused. Next: correct the user or the password of SOURCE_URL',
+  '28000': 'the login was refused. Next: check the role, and that pg_hba.conf admits it (TLS?)',
+  '3D000': 'the database does not exist. Next: correct the database name of SOURCE_URL',
+  ENOTFOUND: 'the host name is unknown. Next: correct the host of SOURCE_URL',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed. Next: name its CA with sslrootcert=FILE',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its CA is unknown. Next: name it with sslrootcert=FILE',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its CA is unknown. Next: name it with sslrootcert=FILE',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name. Next: use the name that it is for',
+};
+
+function connectError(error: unknown, name: string): Error {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const known = PERMANENT[code];
+  if (known) return new PermanentError(`PostgreSQL at ${name}: ${known}.`);
+  if (code === 'ECONNREFUSED')
+    return new SafeError(
+      `PostgreSQL at ${name}: nothing listens there (ECONNREFUSED). Next: start it, or correct host and port.`,
+    );
+  if (error instanceof Error && /does not support SSL/u.test(error.message)) {
+    return new PermanentError(
+      `PostgreSQL at ${name} offers no TLS. Next: turn it on, or say sslmode=disable where the network is trusted.`,
+    );
+  }
+  return new SafeError(
+    `PostgreSQL at ${name}: could not connect${code ? ` (${code})` : ' within 15 s'}. Next: check host, port and network.`,
+  );
+}
+
+/** SQLSTATE classes whose texts name objects and settings, never a row's value. */
+const TELLING_CLASSES = ['08', '0A', '25', '28', '3D', '3F', '42', '53', '54', '55', '57', '58'];
+
+/** A PostgreSQL error as far as it may be told. Rights and missing objects are permanent: waiting does not mend them. */
+export function queryError(error: unknown, doing: string): Error {
+  if (error instanceof SafeError || error instanceof PermanentError) return error;
+  if (!(error instanceof pg.DatabaseError))
+    return new SafeError(`PostgreSQL, ${doing}: the connection broke`, { cause: error });
+  const code = error.code ?? 'no SQLSTATE';
+  const text = TELLING_CLASSES.includes(code.slice(0, 2)) ? `: ${error.message}` : '';
+  const message = `PostgreSQL, ${doing}${text} (SQLSTATE ${code})`;
+  return code.startsWith('42') ? new PermanentError(message) : new SafeError(message);
+}

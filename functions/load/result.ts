@@ -1,0 +1,16 @@
+import { z } from 'zod';
+
+const LoadedTableSchema = z.object({
+  schema: z.string(),
+  table: z.string(),
+  warehouseTable: z.string(),
+  exported: z.number().int(),
+  loaded: z.number().int(),
+  errors: z.number().int(),
+  bytes: z.number().int(),
+  parts: z.number().int(),
+});
+export type LoadedTable = z.infer<typeof LoadedTableSchema>;
+
+/** What the load's marker records: per table, rows exported = rows loaded + error rows. */
+export const LoadResultSchema = z.object({ tables: z.array(LoadedTableSchema) });
