@@ -56,8 +56,8 @@
 export type DraftFormat = 'text' | 'markdown' | 'html';
 
 /**
- * The longest result, in UTF-8 bytes. BigQuery: "The amount of data that your JavaScript UDF outputs when processing a single
- * row should be approximately 5 MB or less." 1 MB for a value leaves room for four of them in a row.
+ * The longest result, in UTF-8 bytes. BigQuery: what a UDF "outputs when processing a single row should be approximately 5 MB or
+ * less". 1 MB for a value leaves room for four of them in a row.
  */
 export const MAX_OUTPUT_BYTES = 1000000;
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 
-/** BigQuery: an inline code blob of a JavaScript UDF may have at most 32 KB ("maximum allowed: 32768 bytes"). */
+/** BigQuery: the inline code of a JavaScript UDF may have at most 32 KB. */
 export const MAX_INLINE_CODE_BYTES = 32768;
 
 /**
