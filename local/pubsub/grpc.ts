@@ -55,9 +55,11 @@ export async function serveGrpc(
   });
 
   const bound = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, actual) =>
-      error ? reject(error) : resolve(actual),
-    );
+    server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (cause, actual) => {
+      if (!cause) return resolve(actual);
+      const problem = `Pub/Sub cannot listen on 127.0.0.1:${port}: is the port taken? Give a free one, or 0 for any.`;
+      reject(new Error(problem, { cause }));
+    });
   });
   return { port: bound, close: () => server.forceShutdown() };
 }

@@ -175,11 +175,16 @@ export function createOperations(broker: Broker) {
 export function parse<T>(schema: z.ZodType<T>, request: unknown): T {
   const result = schema.safeParse(request);
   if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  throw new StatusError(
-    'INVALID_ARGUMENT',
-    `Invalid value at '${issue?.path.join('.') ?? ''}': ${issue?.message ?? 'unknown'}`,
-  );
+  const { path, message } = tellingIssue(result.error.issues) ?? { path: [], message: 'unknown' };
+  throw new StatusError('INVALID_ARGUMENT', `Invalid value at '${path.join('.')}': ${message}`);
+}
+
+/** Where a value may have gRPC's form or REST's, the problem within the form that it has tells more than "neither". */
+function tellingIssue(issues: z.core.$ZodIssue[]): z.core.$ZodIssue | undefined {
+  const [issue] = issues;
+  if (issue?.code !== 'invalid_union') return issue;
+  const inner = issue.errors.map(tellingIssue).find((candidate) => candidate && candidate.code !== 'invalid_type');
+  return inner ? { ...inner, path: [...issue.path, ...inner.path] } : issue;
 }
 
 /** Throws INVALID_ARGUMENT for what was never an id of this subscription's deliveries; one that has lapsed is no error. */
