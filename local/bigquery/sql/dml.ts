@@ -1,0 +1,116 @@
+import { expression } from './expressions.ts';
+import { coerceTo } from './operators.ts';
+import {
+  accept,
+  ahead,
+  expect,
+  identifier,
+  list,
+  macro,
+  peek,
+  plain,
+  type Expression,
+  type Parser,
+  type TableRef,
+} from './parser.ts';
+import { tablePath, tableRef } from './sources.ts';
+import type { Statement } from './statement.ts';
+import { InvalidQuery, quoteName, unsupported } from './types.ts';
+
+type Dml = Extract<Statement, { kind: 'dml' }>;
+
+function dml(parser: Parser, verb: Dml['verb'], target: TableRef, sql: string): Dml {
+  return { kind: 'dml', verb, target, sql, reads: parser.reads };
+}
+
+/** INSERT [INTO] table (columns) VALUES … or a query; each value converts to its column's type by BigQuery's implicit rules only. */
+export function insertStatement(parser: Parser): Dml {
+  accept(parser, 'INTO');
+  const target = tableRef(parser, tablePath(parser));
+  const table = parser.context.quote(target);
+  // Without the list, the columns and their types are the catalogue's to know.
+  if (!ahead(parser, '(') || peek(parser, 1).text.toUpperCase() === 'SELECT')
+    throw unsupported('INSERT without a column list');
+  expect(parser, '(');
+  const names = list(parser, () => identifier(parser));
+  expect(parser, ')');
+  const models = names.map((name) => columnModel(table, name));
+  const into = `INSERT INTO ${table} (${names.map(quoteName).join(', ')})`;
+  if (accept(parser, 'VALUES')) {
+    const rows = list(parser, () => {
+      expect(parser, '(');
+      const values = list(parser, () => (ahead(parser, 'DEFAULT') ? refuseDefault() : expression(parser)));
+      expect(parser, ')');
+      if (values.length !== names.length) {
+        throw new InvalidQuery(`Inserted row has wrong column count; Has ${values.length}, expected ${names.length}`);
+      }
+      return `(${values.map((value, index) => stored(models[index], value)).join(', ')})`;
+    });
+    return dml(parser, 'insert', target, `${into} VALUES ${rows.join(', ')}`);
+  }
+  const { sql, columns } = parser.query(parser);
+  if (columns && columns.length !== names.length) {
+    throw new InvalidQuery(`Inserted row has wrong column count; Has ${columns.length}, expected ${names.length}`);
+  }
+  const values = models.map((model, index) => stored(model, plain(`"_query"."_${index}"`, [])));
+  return dml(parser, 'insert', target, `${into} SELECT ${values.join(', ')} FROM ${countedQuery(sql, names.length)}`);
+}
+
+function refuseDefault(): never {
+  throw unsupported('DEFAULT as an inserted value');
+}
+
+/** The query as "_query" with columns "_0", "_1", …. The UNION is there for DuckDB to refuse any other number of columns. */
+export function countedQuery(sql: string, count: number): string {
+  const names = Array.from({ length: count }, (_, index) => `"_${index}"`);
+  const nulls = names.map(() => 'NULL').join(', ');
+  return `((${sql}) UNION ALL (SELECT ${nulls} WHERE FALSE)) AS "_query"(${names.join(', ')})`;
+}
+
+/** An expression of a column's type, for the typed macros to read; it is never evaluated. */
+function columnModel(table: string, column: string): Expression {
+  return plain(`(SELECT ${quoteName(column)} FROM ${table} LIMIT 0)`, []);
+}
+
+function stored(model: Expression | undefined, value: Expression): string {
+  if (model === undefined || value.literal === 'null') return 'NULL';
+  return macro('bq_assign', [model, coerceTo(model, value)]).sql;
+}
+
+export function updateStatement(parser: Parser): Dml {
+  const { target, table, alias } = aliased(parser);
+  expect(parser, 'SET');
+  const changes = list(parser, () => {
+    const name = identifier(parser);
+    if (ahead(parser, '.')) throw unsupported('UPDATE of a STRUCT field');
+    expect(parser, '=');
+    return `${quoteName(name)} = ${stored(plain(`${quoteName(alias)}.${quoteName(name)}`, []), expression(parser))}`;
+  });
+  // BigQuery refuses an update that meets a row twice, DuckDB takes any of the values.
+  if (ahead(parser, 'FROM')) throw unsupported('UPDATE … FROM');
+  const sql = `UPDATE ${table} AS ${quoteName(alias)} SET ${changes.join(', ')} WHERE ${where(parser, 'UPDATE')}`;
+  return dml(parser, 'update', target, sql);
+}
+
+export function deleteStatement(parser: Parser): Dml {
+  accept(parser, 'FROM');
+  const { target, table, alias } = aliased(parser);
+  return dml(parser, 'delete', target, `DELETE FROM ${table} AS ${quoteName(alias)} WHERE ${where(parser, 'DELETE')}`);
+}
+
+export function truncateStatement(parser: Parser): Dml {
+  const target = tableRef(parser, tablePath(parser));
+  return dml(parser, 'truncate', target, `DELETE FROM ${parser.context.quote(target)}`);
+}
+
+function aliased(parser: Parser): { target: TableRef; table: string; alias: string } {
+  const target = tableRef(parser, tablePath(parser));
+  const named =
+    accept(parser, 'AS') || (!ahead(parser, 'SET') && !ahead(parser, 'WHERE') && peek(parser).kind === 'word');
+  return { target, table: parser.context.quote(target), alias: named ? identifier(parser) : target.table };
+}
+
+function where(parser: Parser, verb: string): string {
+  if (!accept(parser, 'WHERE')) throw new InvalidQuery(`${verb} must have a WHERE clause`);
+  return expression(parser).sql;
+}

@@ -1,0 +1,43 @@
+import { BIGNUMERIC_FIELD } from './types.ts';
+
+/** BigQuery's scalar types by name, in DuckDB's types. */
+export const SCALARS = {
+  STRING: 'VARCHAR',
+  INT64: 'BIGINT',
+  FLOAT64: 'DOUBLE',
+  NUMERIC: 'DECIMAL(38,9)',
+  BIGNUMERIC: `STRUCT("${BIGNUMERIC_FIELD}" BIGNUM)`,
+  BOOL: 'BOOLEAN',
+  BYTES: 'BLOB',
+  DATE: 'DATE',
+  TIME: 'TIME',
+  DATETIME: 'TIMESTAMP',
+  TIMESTAMP: 'TIMESTAMPTZ',
+} as const;
+export type Scalar = keyof typeof SCALARS;
+export const SCALAR_NAMES = Object.keys(SCALARS) as Scalar[];
+
+/** One reading of a macro: its parameters as `x INT64` (a type of ours) or a bare name for any type, and its body. */
+export type Overload = [parameters: string, body: string];
+
+/** A macro that DuckDB chooses a body for by its arguments' types, which are known when it binds, not when we translate. */
+export function macroSql(name: string, overloads: Overload[]): string {
+  const bodies = overloads.map(([parameters, body]) => {
+    const typed = parameters.replaceAll(
+      /\b(?<name>\w+) (?<type>[A-Z][A-Z0-9]+)\b/gu,
+      (whole, parameter: string, type: string) =>
+        Object.hasOwn(SCALARS, type) ? `${parameter} ${SCALARS[type as Scalar]}` : whole,
+    );
+    return `(${typed}) AS (${body})`;
+  });
+  return `CREATE OR REPLACE TEMP MACRO ${name}${bodies.join(', ')};`;
+}
+
+/** SQL text of a failure that ends the query with this message; `message` is SQL too. */
+export function failure(message: string, type: string): string {
+  return `CAST(bq_fail(${message}) AS ${type})`;
+}
+
+export function mismatch(operator: string, left: string, right: string): string {
+  return `'No matching signature for ${operator} for argument types: ${left}, ${right}'`;
+}

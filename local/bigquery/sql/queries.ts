@@ -1,0 +1,280 @@
+import { expression } from './expressions.ts';
+import { fromClause, type Source } from './sources.ts';
+import { orderItems, orderSql, type OrderItem } from './ordering.ts';
+import { valueSql } from './operators.ts';
+import {
+  accept,
+  ahead,
+  expect,
+  identifier,
+  list,
+  next,
+  optionalAlias,
+  peek,
+  plain,
+  unexpected,
+  type Expression,
+  type Parser,
+} from './parser.ts';
+import { InvalidQuery, quoteName, unsupported } from './types.ts';
+
+type Query = { sql: string; columns: (string | undefined)[] | undefined };
+
+/** One item of a SELECT list; `name` is undefined for a star. */
+type Item = { sql: string; name?: string | undefined; value?: Expression };
+
+/** Parses a query expression: WITH, SELECT, set operations, ORDER BY, LIMIT. The names of its columns are given where no star hides them. */
+export function query(parser: Parser, as?: 'array' | 'scalar'): Query {
+  const { ctes, ranges, aliases, unnamed } = parser;
+  const withs = accept(parser, 'WITH') ? withClause(parser) : '';
+  parser.aliases = new Map();
+  parser.unnamed = 0;
+  const body = setOperations(parser, as);
+  const sql = `${withs}${body.sql}`;
+  Object.assign(parser, { ctes, ranges, aliases, unnamed });
+  return { sql, columns: body.columns };
+}
+
+function withClause(parser: Parser): string {
+  if (ahead(parser, 'RECURSIVE')) throw unsupported('WITH RECURSIVE');
+  const parts = list(parser, () => {
+    const name = identifier(parser);
+    expect(parser, 'AS', '(');
+    const { sql } = query(parser);
+    expect(parser, ')');
+    // A WITH query sees those before it.
+    parser.ctes = [...parser.ctes, name.toLowerCase()];
+    return `${quoteName(name)} AS (${sql})`;
+  });
+  return `WITH ${parts.join(', ')} `;
+}
+
+function setOperations(parser: Parser, as?: 'array' | 'scalar'): Query {
+  let left = operand(parser);
+  let operations = 0;
+  for (;;) {
+    const operator = setOperator(parser);
+    if (operator === undefined) break;
+    operations += 1;
+    const { ranges } = parser;
+    const right = operand(parser);
+    parser.ranges = ranges;
+    if (left.columns && right.columns && left.columns.length !== right.columns.length) {
+      throw new InvalidQuery(
+        `Queries in ${operator} have mismatched column count; query 1 has ${left.columns.length} column(s), query 2 has ${right.columns.length} column(s)`,
+      );
+    }
+    left = {
+      sql: `${left.sql} ${operator.replace(' DISTINCT', '')} ${right.sql}`,
+      columns: left.columns,
+      distinct: true,
+      items: left.items,
+    };
+  }
+  let { sql } = left;
+  let order: OrderItem[] | undefined;
+  if (accept(parser, 'ORDER', 'BY')) {
+    order = ordering(parser, left, operations > 0);
+    // Beside DISTINCT and set operations DuckDB sorts by output columns only, not by expressions of them.
+    sql =
+      left.distinct && as === undefined
+        ? `SELECT * FROM (${sql}) ORDER BY ${orderSql(order)}`
+        : `${sql} ORDER BY ${orderSql(order)}`;
+  }
+  return { sql: `${sql}${limit(parser)}`, columns: left.columns };
+}
+
+type Operand = Query & { distinct: boolean; items: Item[] };
+
+function setOperator(parser: Parser): string | undefined {
+  for (const operator of ['UNION ALL', 'UNION DISTINCT', 'EXCEPT DISTINCT', 'INTERSECT DISTINCT']) {
+    if (accept(parser, ...operator.split(' '))) return operator;
+  }
+  for (const word of ['UNION', 'EXCEPT', 'INTERSECT']) {
+    if (ahead(parser, word)) throw unexpected(parser, 'ALL or DISTINCT after the set operator');
+  }
+  return undefined;
+}
+
+function operand(parser: Parser): Operand {
+  if (accept(parser, '(')) {
+    const inner = query(parser);
+    expect(parser, ')');
+    return { sql: `(${inner.sql})`, columns: inner.columns, distinct: true, items: [] };
+  }
+  return select(parser);
+}
+
+function limit(parser: Parser): string {
+  if (!accept(parser, 'LIMIT')) return '';
+  const count = () => {
+    const token = next(parser);
+    if (token.kind === 'integer') return token.text;
+    throw unsupported('LIMIT and OFFSET other than an integer literal');
+  };
+  const sql = ` LIMIT ${count()}`;
+  return accept(parser, 'OFFSET') ? `${sql} OFFSET ${count()}` : sql;
+}
+
+/** ORDER BY: a SELECT alias wins over a column of that name, an integer is a position. */
+function ordering(parser: Parser, of: Operand, combined: boolean): OrderItem[] {
+  const outputs = of.distinct || combined;
+  parser.aliases = outputs ? new Map() : aliasesOf(of.items);
+  return orderItems(parser, expression).map((item) => {
+    if (item.value.literal !== 'integer') return item;
+    const position = Number.parseInt(item.value.sql, 10);
+    const chosen = of.columns ? of.items[position - 1] : undefined;
+    if (of.columns && (position < 1 || position > of.columns.length)) {
+      throw new InvalidQuery(`ORDER BY column number item is out of range: ${position}`);
+    }
+    if (outputs || !chosen?.value) return { ...item, value: plain(String(position), [], { literal: 'integer' }) };
+    return { ...item, value: chosen.value };
+  });
+}
+
+function aliasesOf(items: Item[]): Map<string, string> {
+  return new Map(
+    items.flatMap((item) => (item.name && item.value ? [[item.name.toLowerCase(), item.value.sql] as const] : [])),
+  );
+}
+
+function select(parser: Parser): Operand {
+  expect(parser, 'SELECT');
+  const distinct = accept(parser, 'DISTINCT');
+  if (!distinct) accept(parser, 'ALL');
+  const asStruct = accept(parser, 'AS', 'STRUCT');
+  if (!asStruct && accept(parser, 'AS', 'VALUE')) {
+    if (ahead(parser, '*')) throw unsupported('SELECT AS VALUE *');
+  }
+  // What FROM names decides how a star and a path read: it is parsed first.
+  const listAt = parser.at;
+  const sources = skipToFrom(parser) ? fromClause(parser, expression) : [];
+  const afterFrom = parser.at;
+  parser.at = listAt;
+  parser.aliases = new Map();
+  const items = selectList(parser, sources);
+  if (sources.length > 0) parser.at = afterFrom;
+  const from = sources.length > 0 ? ` FROM ${sources.map((source) => source.sql).join('')}` : '';
+  const where = accept(parser, 'WHERE') ? ` WHERE ${expression(parser).sql}` : '';
+  const group = accept(parser, 'GROUP', 'BY') ? ` GROUP BY ${grouping(parser, items)}` : '';
+  parser.aliases = aliasesOf(items);
+  const having = accept(parser, 'HAVING') ? ` HAVING ${expression(parser).sql}` : '';
+  const qualify = accept(parser, 'QUALIFY') ? ` QUALIFY ${expression(parser).sql}` : '';
+  if (ahead(parser, 'WINDOW')) throw unsupported('the WINDOW clause');
+  parser.aliases = new Map();
+  const listed = items.map((item) => item.sql).join(', ');
+  const clauses = `${from}${where}${group}${having}${qualify}`;
+  const columns = items.every((item) => item.name !== undefined) ? items.map((item) => item.name) : undefined;
+  if (asStruct) {
+    const sql = `SELECT "_row" FROM (SELECT ${distinct ? 'DISTINCT ' : ''}${listed}${clauses}) AS "_row"`;
+    return { sql, columns: [undefined], distinct: true, items: [] };
+  }
+  return { sql: `SELECT ${distinct ? 'DISTINCT ' : ''}${listed}${clauses}`, columns, distinct, items };
+}
+
+/** Moves to this SELECT's FROM, past parentheses; false if the SELECT has none. */
+function skipToFrom(parser: Parser): boolean {
+  let depth = 0;
+  for (; peek(parser).kind !== 'end'; next(parser)) {
+    const token = peek(parser);
+    if (token.kind === 'symbol' && '(['.includes(token.text)) depth += 1;
+    if (token.kind === 'symbol' && ')]'.includes(token.text)) depth -= 1;
+    if (depth < 0 || (token.kind === 'symbol' && token.text === ';')) return false;
+    if (depth > 0 || token.kind !== 'word') continue;
+    if (ahead(parser, 'FROM') && !distinctFrom(parser)) {
+      next(parser);
+      return true;
+    }
+    if (
+      ahead(parser, 'UNION') ||
+      ahead(parser, 'INTERSECT') ||
+      (ahead(parser, 'EXCEPT') && !['('].includes(peek(parser, 1).text))
+    ) {
+      return false;
+    }
+  }
+  return false;
+}
+
+/** IS [NOT] DISTINCT FROM has a FROM of its own. */
+function distinctFrom(parser: Parser): boolean {
+  return (
+    parser.tokens[parser.at - 1]?.text.toUpperCase() === 'DISTINCT' &&
+    /^(?:is|not)$/iu.test(parser.tokens[parser.at - 2]?.text ?? '')
+  );
+}
+
+function selectList(parser: Parser, sources: Source[]): Item[] {
+  const items: Item[] = [];
+  do {
+    // A trailing comma is allowed.
+    if (items.length > 0 && (ahead(parser, 'FROM') || ahead(parser, ')') || peek(parser).kind === 'end')) break;
+    items.push(selectItem(parser, sources));
+  } while (accept(parser, ','));
+  const names = items.flatMap((item) => (item.name === undefined ? [] : [item.name.toLowerCase()]));
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) {
+    throw new InvalidQuery(`Duplicate column names in the result are not supported. Found duplicate(s): ${twice}`);
+  }
+  return items;
+}
+
+function selectItem(parser: Parser, sources: Source[]): Item {
+  if (accept(parser, '*')) {
+    const unknown = sources.find((source) => source.element === 'unknown');
+    if (unknown) throw unsupported('SELECT * over UNNEST of an array of unknown elements: name the columns');
+    if (sources.length === 0) throw new InvalidQuery('SELECT * must have a FROM clause');
+    const structs = sources.flatMap((source) => (source.element === 'struct' ? [source.name] : []));
+    if (structs.length === 0) return { sql: `*${starModifiers(parser)}` };
+    if (sources.length > 1) throw unsupported('SELECT * over UNNEST of STRUCTs beside other tables: name the columns');
+    return { sql: `${quoteName(structs[0] ?? '')}.*${starModifiers(parser)}` };
+  }
+  const value = expression(parser);
+  if (accept(parser, '.', '*')) {
+    if (value.path === undefined) return { sql: `unnest(${value.sql})` };
+    return { sql: `${value.sql}.*${starModifiers(parser)}` };
+  }
+  let name = optionalAlias(parser) ?? value.name;
+  if (name === undefined) {
+    name = `f${parser.unnamed}_`;
+    parser.unnamed += 1;
+  }
+  return { sql: `${valueSql(value)} AS ${quoteName(name)}`, name, value };
+}
+
+function starModifiers(parser: Parser): string {
+  let sql = '';
+  if (accept(parser, 'EXCEPT', '(')) {
+    sql += ` EXCLUDE (${list(parser, () => quoteName(identifier(parser))).join(', ')})`;
+    expect(parser, ')');
+  }
+  if (accept(parser, 'REPLACE', '(')) {
+    const replacements = list(parser, () => {
+      const value = expression(parser);
+      accept(parser, 'AS');
+      return `${valueSql(value)} AS ${quoteName(identifier(parser))}`;
+    });
+    expect(parser, ')');
+    sql += ` REPLACE (${replacements.join(', ')})`;
+  }
+  return sql;
+}
+
+/** GROUP BY: a SELECT alias wins over a column of that name, where DuckDB prefers the column. */
+function grouping(parser: Parser, items: Item[]): string {
+  for (const construct of ['ROLLUP', 'CUBE', 'GROUPING', 'ALL']) {
+    if (ahead(parser, construct)) throw unsupported(`GROUP BY ${construct}`);
+  }
+  return list(parser, () => {
+    const value = expression(parser);
+    const alias = value.path?.length === 1 ? value.path[0]?.toLowerCase() : undefined;
+    const chosen =
+      value.literal === 'integer'
+        ? items[Number.parseInt(value.sql, 10) - 1]
+        : items.find((item) => item.name?.toLowerCase() === alias);
+    if (value.literal === 'integer' && chosen?.value === undefined) {
+      throw new InvalidQuery(`GROUP BY column number item is out of range: ${Number.parseInt(value.sql, 10)}`);
+    }
+    return chosen?.value?.sql ?? value.sql;
+  }).join(', ');
+}

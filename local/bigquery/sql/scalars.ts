@@ -1,0 +1,47 @@
+import { DuckDBScalarFunction, type DuckDBConnection, type DuckDBType, type DuckDBValue } from '@duckdb/node-api';
+
+/** A function of JavaScript: NULL in any argument is NULL, without a call, unless it takes NULLs. */
+export type Scalar = {
+  name: string;
+  parameters: DuckDBType[];
+  returns: DuckDBType;
+  takesNulls?: true;
+  call: (...args: DuckDBValue[]) => DuckDBValue;
+  /** For a function of ANY, whose meaning is in the argument's type. */
+  typed?: (value: DuckDBValue, type: DuckDBType) => DuckDBValue;
+};
+
+/** Names of the bq_ functions that this database instance has. */
+export async function registeredFunctions(connection: DuckDBConnection): Promise<Set<string>> {
+  const found = await connection.runAndReadAll(
+    "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_name LIKE 'bq\\_%' ESCAPE '\\' AND function_type = 'scalar'",
+  );
+  return new Set(found.getRows().map(([name]) => String(name)));
+}
+
+export function registerScalar(connection: DuckDBConnection, scalar: Scalar): void {
+  connection.registerScalarFunction(
+    DuckDBScalarFunction.create({
+      name: scalar.name,
+      parameterTypes: scalar.parameters,
+      returnType: scalar.returns,
+      specialHandling: scalar.takesNulls ?? false,
+      mainFunction: (info, chunk, output) => {
+        try {
+          const columns = scalar.parameters.map((_, index) => chunk.getColumnVector(index));
+          for (let row = 0; row < chunk.rowCount; row += 1) {
+            const args = columns.map((column) => column.getItem(row));
+            const [column] = columns;
+            output.setItem(
+              row,
+              scalar.typed && column ? scalar.typed(args[0] ?? null, column.type) : scalar.call(...args),
+            );
+          }
+          output.flush();
+        } catch (error) {
+          info.setError(error instanceof Error ? error.message : String(error));
+        }
+      },
+    }),
+  );
+}

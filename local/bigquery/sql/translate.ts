@@ -1,0 +1,55 @@
+import { position, tokenize } from './lexer.ts';
+import {
+  accept,
+  peek,
+  unexpected,
+  type Context,
+  type JavaScriptFunction,
+  type Parser,
+  type TableRef,
+} from './parser.ts';
+import { query } from './queries.ts';
+import type { Statement } from './statement.ts';
+import { statement, temporaryFunction } from './statements.ts';
+import { InvalidQuery } from './types.ts';
+
+export type { Statement } from './statement.ts';
+export type { Context, QueryParameter, ParameterType, ParameterValue, TableRef } from './parser.ts';
+export type Functions = JavaScriptFunction[];
+
+/**
+ * Translates a BigQuery script into DuckDB statements, which need `installFunctions` on their connection and, for its JavaScript
+ * functions, `installJavaScript`. Throws InvalidQuery where BigQuery would refuse the text, and 501 `notImplemented`, naming the
+ * construct, for whatever is outside the tested list.
+ */
+export function translate(sql: string, context: Context): { statements: Statement[]; functions: Functions } {
+  const parser: Parser = {
+    source: sql,
+    tokens: tokenize(sql),
+    at: 0,
+    context,
+    reads: [],
+    functions: [],
+    ctes: [],
+    ranges: [],
+    aliases: new Map(),
+    positional: 0,
+    unnamed: 0,
+    query,
+  };
+  const statements: Statement[] = [];
+  while (peek(parser).kind !== 'end') {
+    if (accept(parser, ';')) continue;
+    const declared = temporaryFunction(parser);
+    if (declared) parser.functions.push(declared);
+    else {
+      parser.reads = [];
+      statements.push(statement(parser));
+    }
+    if (peek(parser).kind !== 'end' && !accept(parser, ';')) throw unexpected(parser, 'end of statement');
+  }
+  if (statements.length === 0 && parser.functions.length === 0) {
+    throw new InvalidQuery(`Syntax error: Unexpected end of statement at ${position(sql, sql.length)}`);
+  }
+  return { statements, functions: parser.functions };
+}
