@@ -1,18 +1,22 @@
-import { seconds } from './duration.ts';
 import { compileFilter } from './filter.ts';
+import { deadLetter } from './dead-letter.ts';
 import { type Change, openJournal } from './journal.ts';
 import type { Message, NewMessage } from './message.ts';
-import { alreadyExists, DELETED_TOPIC, notFound, projectOf, shortName } from './names.ts';
+import { alreadyExists, DELETED_TOPIC, notFound } from './names.ts';
 import { createPush } from './push.ts';
-import { createQueue, type Queue, type QueueSettings } from './queue.ts';
+import { createQueue, type Queue } from './queue.ts';
+import { queueSettings } from './retry.ts';
 import type { Subscription, Topic } from './resources.ts';
+
+/** Why an open pull ends although its caller still waits. */
+export type EndReason = 'deleted' | 'pushes' | 'closed';
 
 export type SubscriptionState = {
   resource: Subscription;
   readonly queue: Queue;
   readonly matches: (attributes: Record<string, string>) => boolean;
-  /** Called when the subscription is deleted or becomes a push one: open pulls end. */
-  readonly pullers: Set<(reason: 'deleted' | 'push') => void>;
+  /** The open pulls and streams, each by what ends it. */
+  readonly pullers: Set<(reason: EndReason) => void>;
   readonly push: ReturnType<typeof createPush>;
 };
 
@@ -131,18 +135,10 @@ export function openBroker(directory: string) {
     if (!policy || attempts < policy.maxDeliveryAttempts) return false;
     // The service, too, keeps on delivering what it cannot forward: a missing topic loses nothing.
     if (!topics.has(policy.deadLetterTopic)) return false;
-    const attributes = {
-      ...message.attributes,
-      CloudPubSubDeadLetterSourceDeliveryCount: String(attempts),
-      CloudPubSubDeadLetterSourceSubscription: shortName(from.name),
-      CloudPubSubDeadLetterSourceSubscriptionProject: projectOf(from.name),
-      CloudPubSubDeadLetterSourceTopicPublishTime: new Date(message.publishTime).toISOString(),
-    };
-    const { data, orderingKey } = message;
     // One write: the message is here or there, whenever the process is killed.
     distribute(
       policy.deadLetterTopic,
-      [{ data, attributes, orderingKey }],
+      [deadLetter(from, message, attempts)],
       [{ change: 'removed', subscription: from.name, ids: [message.id] }],
     );
     return true;
@@ -199,7 +195,7 @@ export function openBroker(directory: string) {
       journal.append([{ change: 'subscription', subscription: resource }]);
       const state = putSubscription(resource);
       state.push.settings(resource);
-      if (resource.pushConfig.pushEndpoint) for (const end of state.pullers) end('push');
+      if (resource.pushConfig.pushEndpoint) for (const end of state.pullers) end('pushes');
       return resource;
     },
 
@@ -223,27 +219,17 @@ export function openBroker(directory: string) {
         ({ resource, queue }) => !resource.pushConfig.pushEndpoint || queue.size() === 0,
       ),
 
+    /** Ends all open pulls and streams, with the status that has clients try again. */
+    endPulls(): void {
+      for (const { pullers } of subscriptions.values()) for (const end of pullers) end('closed');
+    },
+
     /** Ends the deliveries under way; their messages are delivered again after the next open. */
     async close(): Promise<void> {
       const states = [...subscriptions.values()];
       for (const { queue } of states) queue.close();
       await Promise.all(states.map(({ push }) => push.close()));
       journal.close();
-    },
-  };
-}
-
-function queueSettings({ retryPolicy, pushConfig, messageRetentionDuration }: Subscription): QueueSettings {
-  return {
-    retentionMs: seconds(messageRetentionDuration) * 1000,
-    backoff(attempts) {
-      const doublings = Math.min(attempts - 1, 30);
-      if (retryPolicy)
-        return (
-          Math.min(seconds(retryPolicy.minimumBackoff) * 2 ** doublings, seconds(retryPolicy.maximumBackoff)) * 1000
-        );
-      // Without a policy "the service retries as soon as possible"; its push backoff runs from 100 ms to 60 s.
-      return pushConfig.pushEndpoint ? Math.min(100 * 2 ** doublings, 60_000) : 0;
     },
   };
 }

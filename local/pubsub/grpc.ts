@@ -23,7 +23,7 @@ export async function serveGrpc(
   broker: Broker,
   operations: Operations,
   port: number,
-): Promise<{ port: number; close: () => void }> {
+): Promise<{ port: number; close: () => Promise<void> }> {
   const server = new Server({
     // The service's limits are checked, and refused in its words, after the message has been read.
     'grpc.max_receive_message_length': 64 * 1024 * 1024,
@@ -61,7 +61,18 @@ export async function serveGrpc(
       reject(new Error(problem, { cause }));
     });
   });
-  return { port: bound, close: () => server.forceShutdown() };
+  return {
+    port: bound,
+    close: () =>
+      new Promise((resolve) => {
+        // Calls that are being answered get their answers; a client that holds on to its stream does not hold this up.
+        const impatience = setTimeout(() => server.forceShutdown(), 500);
+        server.tryShutdown(() => {
+          clearTimeout(impatience);
+          resolve();
+        });
+      }),
+  };
 }
 
 function unary<T>(operation: (request: unknown, signal: AbortSignal) => T | Promise<T>, render: (answer: T) => object) {

@@ -31,7 +31,8 @@ export async function openPubSub(options: { directory: string; port?: number }):
       handle: createRest(operations),
       idle: broker.idle,
       async close() {
-        grpc.close();
+        broker.endPulls();
+        await grpc.close();
         await broker.close();
       },
     };

@@ -1,4 +1,4 @@
-import type { SubscriptionState } from './broker.ts';
+import type { EndReason, SubscriptionState } from './broker.ts';
 import { type Delivery, sizeOf } from './message.ts';
 import { notFound } from './names.ts';
 import { StatusError } from './status.ts';
@@ -42,8 +42,7 @@ export function pull(
       if (taken.length > 0) settle(() => resolve(taken));
       return taken.length > 0;
     };
-    const end = (reason: 'deleted' | 'push') =>
-      settle(() => reject(reason === 'push' ? pushes() : notFound(state.resource.name)));
+    const end = (reason: EndReason) => settle(() => reject(ended(state, reason)));
     const abort = () => settle(() => resolve([]));
     queue.consumers.add(consumer);
     pullers.add(end);
@@ -93,9 +92,9 @@ export function streamPull(
     return true;
   }
 
-  function end(reason: 'deleted' | 'push'): void {
+  function end(reason: EndReason): void {
     close();
-    stream.fail(reason === 'push' ? pushes() : notFound(state.resource.name));
+    stream.fail(ended(state, reason));
   }
 
   function close(): void {
@@ -122,6 +121,13 @@ export function streamPull(
 /** "If the value is 0 or less, there is no limit." */
 function remaining(limit: number, used: number): number {
   return limit <= 0 ? Infinity : limit - used;
+}
+
+function ended(state: SubscriptionState, reason: EndReason): StatusError {
+  if (reason === 'deleted') return notFound(state.resource.name);
+  if (reason === 'pushes') return pushes();
+  // Clients take this for a passing trouble and try again.
+  return new StatusError('UNAVAILABLE', 'The local Pub/Sub is closing.');
 }
 
 function pushes(): StatusError {

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Delivery } from './message.ts';
 import type { Operations, Page } from './operations.ts';
 import { statusOf, StatusError, unimplemented } from './status.ts';
-import type { Subscription } from './resources.ts';
+import type { Subscription, Topic } from './resources.ts';
 
 /** What a route has to work with: the resource's name as the path gives it, the body, and the query. */
 type Call = { name: string; body: Record<string, unknown>; query: Record<string, string>; signal: AbortSignal };
@@ -44,22 +44,24 @@ function routesOf(operations: Operations): Route[] {
   });
   return [
     route('GET', `${project}/topics`, ({ name, query }) =>
-      page('topics', operations.listTopics({ project: name, ...paging(query) })),
+      page('topics', operations.listTopics({ project: name, ...paging(query) }), active),
     ),
-    route('PUT', topic, ({ name, body }) => operations.createTopic({ ...body, name })),
-    route('GET', topic, ({ name }) => operations.getTopic({ topic: name })),
-    route('PATCH', topic, ({ name, body }) => operations.updateTopic(named('topic', name, body))),
+    route('PUT', topic, ({ name, body }) => active(operations.createTopic({ ...body, name }))),
+    route('GET', topic, ({ name }) => active(operations.getTopic({ topic: name }))),
+    route('PATCH', topic, ({ name, body }) => active(operations.updateTopic(named('topic', name, body)))),
     route('DELETE', topic, ({ name }) => operations.deleteTopic({ topic: name })),
     route('GET', `${topic}/subscriptions`, ({ name, query }) =>
-      page('subscriptions', operations.listTopicSubscriptions({ topic: name, ...paging(query) })),
+      page('subscriptions', operations.listTopicSubscriptions({ topic: name, ...paging(query) }), String),
     ),
     route('POST', `${topic}:publish`, ({ name, body }) => operations.publish({ ...body, topic: name })),
     route('GET', `${project}/subscriptions`, ({ name, query }) =>
-      page('subscriptions', operations.listSubscriptions({ project: name, ...paging(query) })),
+      page('subscriptions', operations.listSubscriptions({ project: name, ...paging(query) }), active),
     ),
-    route('PUT', subscription, ({ name, body }) => operations.createSubscription({ ...body, name })),
-    route('GET', subscription, ({ name }) => operations.getSubscription({ subscription: name })),
-    route('PATCH', subscription, ({ name, body }) => operations.updateSubscription(named('subscription', name, body))),
+    route('PUT', subscription, ({ name, body }) => active(operations.createSubscription({ ...body, name }))),
+    route('GET', subscription, ({ name }) => active(operations.getSubscription({ subscription: name }))),
+    route('PATCH', subscription, ({ name, body }) =>
+      active(operations.updateSubscription(named('subscription', name, body))),
+    ),
     route('DELETE', subscription, ({ name }) => operations.deleteSubscription({ subscription: name })),
     route('POST', `${subscription}:modifyPushConfig`, ({ name, body }) =>
       operations.modifyPushConfig({ ...body, subscription: name }),
@@ -88,8 +90,13 @@ function paging({ pageSize, pageToken }: Record<string, string>): object {
   return { ...(pageSize !== undefined && { pageSize }), ...(pageToken !== undefined && { pageToken }) };
 }
 
-function page<T>(field: string, { items, nextPageToken }: Page<T>): object {
-  return { ...(items.length > 0 && { [field]: items }), ...(nextPageToken !== '' && { nextPageToken }) };
+/** A topic or subscription as it is shown; nothing here makes one otherwise than active. */
+function active(resource: Topic | Subscription): object {
+  return { ...resource, state: 'ACTIVE' };
+}
+
+function page<T>(field: string, { items, nextPageToken }: Page<T>, render: (item: T) => unknown): object {
+  return { ...(items.length > 0 && { [field]: items.map(render) }), ...(nextPageToken !== '' && { nextPageToken }) };
 }
 
 function received(subscription: Subscription, { ackId, message, attempt }: Delivery): object {

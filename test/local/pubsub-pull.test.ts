@@ -125,3 +125,13 @@ test('every subscription of a topic gets its own copy, and a new one only what c
   await subscriber.createSubscription({ name: sub('first'), topic: TOPIC });
   assert.deepEqual(await texts('first'), []);
 });
+
+test('closing ends the pulls that wait', async (t) => {
+  const { subscriber, close } = await open(t);
+  await subscriber.createSubscription({ name: sub('worker'), topic: TOPIC });
+  const waiting = subscriber.pull({ subscription: sub('worker'), maxMessages: 1 }, { retry: null });
+  const failed = assert.rejects(waiting, { code: 14 });
+  await sleep(50);
+  await close();
+  await failed;
+});

@@ -26,15 +26,15 @@ test('serves what gcloud pubsub calls, over the same state as gRPC', async (t) =
   const { call, publish, subscriber } = await rest(t);
   assert.deepEqual(await call('PUT', 'projects/p/topics/new', { labels: { a: 'b' } }), [
     200,
-    { name: 'projects/p/topics/new', labels: { a: 'b' } },
+    { name: 'projects/p/topics/new', labels: { a: 'b' }, state: 'ACTIVE' },
   ]);
   assert.deepEqual(await call('GET', 'projects/p/topics'), [
     200,
     {
       topics: [
-        { name: 'projects/p/topics/dead' },
-        { name: 'projects/p/topics/new', labels: { a: 'b' } },
-        { name: TOPIC },
+        { name: 'projects/p/topics/dead', state: 'ACTIVE' },
+        { name: 'projects/p/topics/new', labels: { a: 'b' }, state: 'ACTIVE' },
+        { name: TOPIC, state: 'ACTIVE' },
       ],
     },
   ]);
@@ -46,7 +46,7 @@ test('serves what gcloud pubsub calls, over the same state as gRPC', async (t) =
     deadLetterPolicy: { deadLetterTopic: 'projects/p/topics/dead', maxDeliveryAttempts: 5 },
     retryPolicy: { minimumBackoff: '1.5s', maximumBackoff: '5s' },
   };
-  const created = { ...settings, name: sub('worker'), pushConfig: {} };
+  const created = { ...settings, name: sub('worker'), pushConfig: {}, state: 'ACTIVE' };
   assert.deepEqual(await call('PUT', sub('worker'), { ...settings, pushConfig: { pushEndpoint: null } }), [
     200,
     created,
