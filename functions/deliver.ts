@@ -4,7 +4,7 @@ import { publish } from './cloud/pubsub.ts';
 import { countFault, deliveryOf, faultName, isTold, type FaultKey } from './ledger/faults.ts';
 import { generationOf } from './ledger/markers.ts';
 import { writeOutcome } from './ledger/run.ts';
-import { PermanentError, SafeError, StillRunning, safeText } from './mirror/errors.ts';
+import { ConfigurationError, PermanentError, SafeError, StillRunning, safeText } from './mirror/errors.ts';
 import { TOPICS, type Completion, type Message, type PubSubEvent, type Step } from './mirror/messages.ts';
 
 /**
@@ -72,7 +72,8 @@ export async function tellFault(key: FaultKey, generation: number, error: unknow
   log.error(what, { place: placeOf(error) });
   const fault = await countFault(key, generation, error instanceof PermanentError, what);
   if (!isTold(fault)) return;
-  await writeOutcome(key.runId, 'failed', `${key.step}${key.subject === undefined ? '' : ` ${key.subject}`}: ${what}`);
+  const where = `${key.step}${key.subject === undefined ? '' : ` ${key.subject}`}`;
+  await writeOutcome(key.runId, 'failed', `${where}: ${what}`, error instanceof ConfigurationError);
   await publish(TOPICS.failures, {
     step: key.step,
     runId: key.runId,

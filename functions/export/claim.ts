@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ledger, runPath, update } from '../ledger/index.ts';
+import { changeLease, liveLease, type Lease } from '../ledger/lease.ts';
 import { SafeError } from '../mirror/errors.ts';
 import { runIdOf } from '../mirror/names.ts';
 
@@ -10,7 +11,6 @@ import { runIdOf } from '../mirror/names.ts';
 
 export type Claim = { runId: string; attempt: number };
 
-const LEASE = 'lease.json';
 const LEASE_MS = 90_000;
 const HEARTBEAT_MS = 15_000;
 
@@ -21,13 +21,6 @@ const ClaimSchema = z.object({
   trigger: z.enum(['scheduled', 'manual']),
   at: z.string(),
 });
-const LeaseSchema = z.object({
-  runId: z.string(),
-  execution: z.string(),
-  attempt: z.number().int(),
-  until: z.number(),
-});
-type Lease = z.infer<typeof LeaseSchema>;
 
 /** Another execution's run is alive: this one ends at once, and nothing is wrong. */
 export class AnotherRunIsLive extends SafeError {
@@ -39,8 +32,8 @@ export class AnotherRunIsLive extends SafeError {
 
 /** Claims a run for `execution`, and the lease. Throws AnotherRunIsLive. */
 export async function claim(execution: string, trigger: 'scheduled' | 'manual'): Promise<Claim> {
-  const standing = (await ledger.read(LEASE, LeaseSchema))?.value;
-  if (standing && standing.execution !== execution && standing.until > Date.now()) throw new AnotherRunIsLive(standing);
+  const standing = await liveLease();
+  if (standing && standing.execution !== execution) throw new AnotherRunIsLive(standing);
   const runId = await runOf(execution, trigger);
   const claimed = await update(`${runPath(runId)}claim.json`, ClaimSchema, (current) => ({
     execution,
@@ -67,7 +60,7 @@ async function runOf(execution: string, trigger: 'scheduled' | 'manual'): Promis
 }
 
 async function takeLease(lease: Lease): Promise<void> {
-  await update(LEASE, LeaseSchema, (current) => {
+  await changeLease((current) => {
     const isFree = !current || current.until <= Date.now();
     const isOurs = current?.execution === lease.execution && current.attempt <= lease.attempt;
     if (current && !isFree && !isOurs) throw new AnotherRunIsLive(current);
@@ -90,7 +83,7 @@ export async function keepingLease<T>(
     lease?.runId === runId && lease.execution === execution && lease.attempt === attempt;
   const beat = async (): Promise<void> => {
     try {
-      await update(LEASE, LeaseSchema, (current) => {
+      await changeLease((current) => {
         if (!isMine(current)) throw new SafeError(`Run ${runId}, attempt ${attempt}, has lost its lease`);
         return { runId, execution, attempt, until: Date.now() + LEASE_MS };
       });
@@ -105,7 +98,7 @@ export async function keepingLease<T>(
     return await work(lost.signal);
   } finally {
     clearInterval(heart);
-    await update(LEASE, LeaseSchema, (current) => (current && isMine(current) ? { ...current, until: 0 } : undefined));
+    await changeLease((current) => (current && isMine(current) ? { ...current, until: 0 } : undefined));
   }
 }
 

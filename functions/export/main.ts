@@ -6,7 +6,7 @@ import { tellFault } from '../deliver.ts';
 import { environment, required } from '../environment.ts';
 import { outcomeOf } from '../ledger/run.ts';
 import { parseConfig, type ConfigFile } from '../mirror/config.ts';
-import { PermanentError, safeText } from '../mirror/errors.ts';
+import { PermanentError, SafeError, safeText } from '../mirror/errors.ts';
 import { AnotherRunIsLive, claim, keepingLease, type Claim } from './claim.ts';
 import { exportRun } from './index.ts';
 import { urlSource } from './source.ts';
@@ -33,7 +33,11 @@ async function main(): Promise<number> {
       return 1;
     }
     try {
-      await keepingLease(claimed, execution, async (signal) => {
+      const stopped = new AbortController();
+      // Cloud Run gives ten seconds between SIGTERM and SIGKILL.
+      process.once('SIGTERM', () => stopped.abort(new SafeError('The export was stopped by SIGTERM')));
+      await keepingLease(claimed, execution, async (lost) => {
+        const signal = AbortSignal.any([lost, stopped.signal]);
         const source = urlSource(required('SOURCE_URL'), `commons-mirror ${runId}`);
         try {
           await exportRun(source, await readConfig(), claimed, trigger, signal);

@@ -25,7 +25,13 @@ export async function writePlan(plan: Plan): Promise<void> {
 }
 
 export const OUTCOMES = ['published', 'blocked', 'failed', 'superseded'] as const;
-const Outcome = z.object({ state: z.enum(OUTCOMES), reason: z.string(), at: z.string() });
+const Outcome = z.object({
+  state: z.enum(OUTCOMES),
+  reason: z.string(),
+  /** The fault is in mirror.yaml. */
+  configuration: z.boolean().default(false),
+  at: z.string(),
+});
 export type Outcome = z.infer<typeof Outcome>;
 
 /** A run's end, if it has come: `published` and `superseded` are final, the others may still turn. */
@@ -33,11 +39,16 @@ export async function outcomeOf(runId: string): Promise<Outcome | undefined> {
   return (await ledger.read(`${runPath(runId)}outcome.json`, Outcome))?.value;
 }
 
-export async function writeOutcome(runId: string, state: Outcome['state'], reason: string): Promise<void> {
+export async function writeOutcome(
+  runId: string,
+  state: Outcome['state'],
+  reason: string,
+  configuration = false,
+): Promise<void> {
   await update(`${runPath(runId)}outcome.json`, Outcome, (current) =>
     current && (current.state === 'published' || current.state === state)
       ? undefined
-      : { state, reason, at: new Date().toISOString() },
+      : { state, reason, configuration, at: new Date().toISOString() },
   );
 }
 

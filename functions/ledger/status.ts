@@ -12,6 +12,7 @@ import { TransformResultSchema } from '../transform/result.ts';
 import { ViewsResultSchema } from '../views/result.ts';
 import { faultsOf, isTold, type Fault } from './faults.ts';
 import { ledger, runPath } from './index.ts';
+import { liveLease } from './lease.ts';
 import { markerOf } from './markers.ts';
 import { findPlan, outcomeOf, type Outcome } from './run.ts';
 
@@ -47,21 +48,25 @@ export async function runIds(): Promise<string[]> {
 }
 
 export async function statusOf(runId: string): Promise<RunStatus> {
-  const [claim, plan, outcome, faults] = await Promise.all([
+  const [claim, plan, outcome, faults, lease] = await Promise.all([
     ledger.read(`${runPath(runId)}claim.json`, ClaimSchema),
     findPlan(runId),
     outcomeOf(runId),
     faultsOf(runId),
+    liveLease(),
   ]);
   const steps = await stepsOf(runId, plan, faults);
   const failed = steps.find(({ state }) => state === 'failed');
+  // An export that was killed has left neither a result nor a word; its lease has run out.
+  const died =
+    !outcome && lease?.runId !== runId && steps.some(({ step, state }) => step === 'export' && state !== 'done');
   return {
     runId,
     shard: plan?.shard,
     trigger: claim?.value.trigger ?? 'unknown',
     // A retry that has succeeded leaves the old outcome behind until the run ends anew.
-    state: outcome?.state === 'failed' && !failed ? 'running' : (outcome?.state ?? 'running'),
-    reason: outcome?.reason ?? '',
+    state: died ? 'failed' : outcome?.state === 'failed' && !failed ? 'running' : (outcome?.state ?? 'running'),
+    reason: died ? 'The export ended without a result; it was stopped or killed.' : (outcome?.reason ?? ''),
     coverage: await coverageOf(runId, plan),
     steps,
   };

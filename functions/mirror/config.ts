@@ -1,6 +1,6 @@
 import { LineCounter, parseDocument, type Document } from 'yaml';
 import { z } from 'zod';
-import { PermanentError } from './errors.ts';
+import { ConfigurationError } from './errors.ts';
 import { PatternText } from './table-pattern.ts';
 
 /**
@@ -121,12 +121,12 @@ export type Fault = { path: readonly PropertyKey[]; message: string };
 /** The parsed file, kept so that faults found later, against the database, can name their line. */
 export type ConfigFile = { config: Config; file: string; source: string };
 
-/** Parses mirror.yaml. Throws one PermanentError that names every fault with its line, what was found and what is allowed. */
+/** Parses mirror.yaml. Throws one ConfigurationError that names every fault with its line, what was found and what is allowed. */
 export function parseConfig(source: string, file: string): ConfigFile {
   const lines = new LineCounter();
   const document = parseDocument(source, { lineCounter: lines, uniqueKeys: true });
   if (document.errors.length > 0) {
-    throw new PermanentError(
+    throw new ConfigurationError(
       [
         `${file} is not valid YAML:`,
         ...document.errors.map(({ pos, message }) => `  line ${lines.linePos(pos[0]).line}: ${message.split('\n')[0]}`),
@@ -144,14 +144,14 @@ export function parseConfig(source: string, file: string): ConfigFile {
 }
 
 /** One error that names all of `faults`, each with its line and what was found there. */
-export function configFaults({ file, source }: { file: string; source: string }, faults: Fault[]): PermanentError {
+export function configFaults({ file, source }: { file: string; source: string }, faults: Fault[]): ConfigurationError {
   const lines = new LineCounter();
   const document = parseDocument(source, { lineCounter: lines });
   const told = faults.map(({ path, message }) => {
     const { line, found } = locate(document, lines, path);
     return `  line ${line}: ${path.length > 0 ? `${path.map(String).join('.')}: ` : ''}${message}${found}`;
   });
-  return new PermanentError(
+  return new ConfigurationError(
     `${file} has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${told.join('\n')}`,
   );
 }

@@ -11,6 +11,14 @@ export class PermanentError extends Error {
   }
 }
 
+/** mirror.yaml is at fault, by itself or against the database: a person edits it. */
+export class ConfigurationError extends PermanentError {
+  constructor(message: string) {
+    super(message);
+    this.name = 'ConfigurationError';
+  }
+}
+
 /** Work that goes on in BigQuery beyond this invocation's budget: no failure; the redelivered message finds it again. */
 export class StillRunning extends Error {
   constructor(what: string) {

@@ -108,3 +108,9 @@ export function shardOf(start: Date, timeZone: string): string {
 
 /** A loading table lives two days (the loading dataset's default expiration), and so does the run's data. */
 export const DATA_LIFETIME_MS = 2 * 24 * 60 * 60 * 1000;
+
+/** The two buckets, named as Terraform names them. Bucket names are global: the project's name makes them unique. */
+export const bucketsOf = (project: string): { data: string; ledger: string } => ({
+  data: `${project}-mirror-data`,
+  ledger: `${project}-mirror-ledger`,
+});

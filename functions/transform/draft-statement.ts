@@ -30,5 +30,5 @@ export function draftStatement(
     }),
   ];
   const query = `SELECT ${selected.join(', ')}\nFROM ${tableName(project, dataset, source)}`;
-  return `${draftFunctionSql()};\n${createTableAs(tableName(project, dataset, target), fields, kmsKeyName, query)}`;
+  return `${draftFunctionSql()}${createTableAs(tableName(project, dataset, target), fields, kmsKeyName, query)}`;
 }

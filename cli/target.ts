@@ -1,0 +1,64 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { parseConfig } from '../functions/mirror/config.ts';
+import { ConfigurationError } from '../functions/mirror/errors.ts';
+import { bucketsOf } from '../functions/mirror/names.ts';
+import { UsageError, type Options } from './arguments.ts';
+
+/** Which chain a command speaks to: the stack that `start` runs on this machine, or the project of mirror.yaml. */
+
+export const targetOptions = {
+  data: {
+    type: 'string',
+    value: 'DIR',
+    meaning: 'The running local stack with this data directory (default .mirror, if it runs)',
+  },
+  config: { type: 'string', value: 'FILE', meaning: 'The deployed chain of this mirror.yaml' },
+} as const satisfies Options;
+
+const StackSchema = z.object({ pid: z.number(), environment: z.record(z.string(), z.string()) });
+
+/** Sets the environment that the functions' modules read, before their first use. */
+export async function chooseTarget({ data, config }: { data?: string; config?: string }): Promise<void> {
+  if (data !== undefined && config !== undefined) throw new UsageError('--data and --config exclude each other');
+  if (config === undefined) {
+    const stack = await runningStack(data ?? '.mirror');
+    if (stack) {
+      Object.assign(process.env, stack);
+      return;
+    }
+    if (data !== undefined) {
+      throw new UsageError(`No local stack runs with the data directory ${data}. Next: npm start -- --data ${data}`);
+    }
+  }
+  const file = config ?? 'mirror.yaml';
+  const text = await readFile(file, 'utf8').catch(() => {
+    throw new ConfigurationError(
+      `Neither does a local stack run here, nor can ${file} be read. Next: npm start, or --config FILE for a deployed chain`,
+    );
+  });
+  const { project, location } = parseConfig(text, file).config;
+  const buckets = bucketsOf(project);
+  Object.assign(process.env, {
+    GOOGLE_CLOUD_PROJECT: project,
+    BIGQUERY_LOCATION: location,
+    DATA_BUCKET: buckets.data,
+    LEDGER_BUCKET: buckets.ledger,
+    // The commands write no table.
+    KMS_KEY: 'google-managed',
+    CONFIG_FILE: path.resolve(file),
+  });
+}
+
+async function runningStack(directory: string): Promise<Record<string, string> | undefined> {
+  const text = await readFile(path.join(directory, 'stack.json'), 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
+  const { pid, environment } = StackSchema.parse(JSON.parse(text));
+  try {
+    process.kill(pid, 0);
+    return environment;
+  } catch {
+    return undefined;
+  }
+}

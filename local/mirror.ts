@@ -1,0 +1,225 @@
+import { randomUUID } from 'node:crypto';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import path from 'node:path';
+import { parseConfig, type Config } from '../functions/mirror/config.ts';
+import { ConfigurationError, PermanentError } from '../functions/mirror/errors.ts';
+import { configForAll } from './config-for-all.ts';
+import { openDataDirectory, type DataDirectory } from './data-directory.ts';
+import { startPostgres } from './postgres/index.ts';
+import { runExport, startFunctions } from './processes.ts';
+import { makeReport, writeReport, type Report } from './report.ts';
+import { createSample } from './sample/index.ts';
+import { openStack, type Stack } from './stack.ts';
+import { bucketsOf } from '../functions/mirror/names.ts';
+import { makeTopology } from './topology.ts';
+import { watchRun } from './watch.ts';
+
+export type MirrorOptions = {
+  sourceUrl: string | undefined;
+  configFile: string | undefined;
+  dataDirectory: string;
+  once: boolean;
+  reportFile: string | undefined;
+  port: number;
+  storageEndpoint: string | undefined;
+  pubsubEndpoint: string | undefined;
+  bigqueryEndpoint: string | undefined;
+};
+
+const SAMPLE_CONFIG = fileURLToPath(new URL('../mirror.yaml', import.meta.url));
+
+/** A key's name as in the cloud, so that every check of encryption is made here too. */
+const kmsKey = (project: string): string => `projects/${project}/locations/us/keyRings/mirror/cryptoKeys/warehouse`;
+
+/**
+ * The whole chain on this machine: the services, each function in its process, the export; then the run's end is waited for,
+ * told and reported. Gives the exit code. Whatever happens, also Ctrl-C at any moment, everything started is stopped.
+ */
+export async function mirrorLocally(options: MirrorOptions): Promise<number> {
+  const started: (() => Promise<void>)[] = [];
+  const onStop = (stop: () => Promise<void>): void => void started.push(stop);
+  const stopped = stopSignal();
+  try {
+    // Bad input is told before anything starts.
+    const given = options.configFile === undefined ? undefined : await readConfig(options.configFile);
+    const data = await openDataDirectory(options.dataDirectory);
+    onStop(data.release);
+    const code = await mirror(options, given, data, onStop, stopped);
+    if (!options.once && code !== 2 && !stopped.aborted) {
+      say('Serving until Ctrl-C.');
+      await new Promise<void>((resolve) => stopped.addEventListener('abort', () => resolve(), { once: true }));
+      return code;
+    }
+    return stopped.aborted ? INTERRUPTED : code;
+  } catch (error) {
+    if (stopped.aborted) return INTERRUPTED;
+    throw error;
+  } finally {
+    for (const stop of started.toReversed()) await stop();
+  }
+}
+
+/** What a shell reports of a program that Ctrl-C ended. */
+const INTERRUPTED = 130;
+
+type Given = { config: Config; file: string };
+
+async function mirror(
+  options: MirrorOptions,
+  given: Given | undefined,
+  data: DataDirectory,
+  onStop: (stop: () => Promise<void>) => void,
+  stopped: AbortSignal,
+): Promise<number> {
+  const begun = Date.now();
+  const sourceUrl = options.sourceUrl ?? (await sampleDatabase(data, onStop));
+  const { config, file } = given ?? (await defaultConfig(options.sourceUrl, data));
+  stopped.throwIfAborted();
+
+  const stack = await openStack({ ...options, project: config.project, data }).catch((error: unknown) => {
+    throw isTaken(error) ? portTaken(options.port) : error;
+  });
+  onStop(stack.close);
+  const logFile = data.path('logs', 'mirror.log');
+  const environment = environmentOf(config, file, stack, options, logFile);
+  Object.assign(process.env, environment);
+  const functions = await startFunctions(environment, logFile);
+  onStop(functions.close);
+  stack.showPageOf(functions.urls.status);
+  await makeTopology(config, stack, functions.urls, kmsKeyOf(environment));
+  await announceStack(data, environment, options, onStop);
+  say(`The page: ${stack.url}/   Logs: ${logFile}`);
+  stopped.throwIfAborted();
+
+  const execution = `local-${randomUUID()}`;
+  // This directory's lock is ours: a lease that stands is of an export that was killed.
+  if (!options.storageEndpoint) await dropLease();
+  const job = runExport({ ...environment, SOURCE_URL: sourceUrl, CLOUD_RUN_EXECUTION: execution }, logFile, stopped);
+  onStop(async () => void (await job));
+  const runId = await watchRun(execution, job, stopped, say);
+  const report = await makeReport(runId, (Date.now() - begun) / 1000);
+  if (options.reportFile !== undefined) await writeReport(options.reportFile, report);
+  tell(report, stack, data);
+  if (report.state === 'published') return 0;
+  return report.configuration ? 2 : 1;
+}
+
+async function readConfig(file: string): Promise<Given> {
+  const text = await readFile(file, 'utf8').catch(() => {
+    throw new ConfigurationError(`${file} cannot be read. Next: name an existing mirror.yaml with --config`);
+  });
+  return { config: parseConfig(text, file).config, file: path.resolve(file) };
+}
+
+async function sampleDatabase(data: DataDirectory, onStop: (stop: () => Promise<void>) => void): Promise<string> {
+  say('Starting PostgreSQL with the sample Commons database');
+  const postgres = await startPostgres({ directory: data.path('postgres'), log: data.path('logs', 'postgres.log') });
+  onStop(() => postgres.stop());
+  return (await createSample(postgres.url)).url;
+}
+
+/** Where the tables cannot even be listed, the chain runs all the same: its export tells why, as it would in the cloud. */
+const CONFIG_FOR_NOTHING = `
+project: commons-local
+region: us-central1
+location: US
+dataset: commons
+chunks: [{ name: all, tables: ['*.*'] }]
+`;
+
+/** The sample's mirror.yaml; or, for somebody's own database, one that lists every table which the role can read. */
+async function defaultConfig(sourceUrl: string | undefined, data: DataDirectory): Promise<Given> {
+  if (sourceUrl === undefined) return readConfig(SAMPLE_CONFIG);
+  const file = data.path('mirror.yaml');
+  const text = await configForAll(sourceUrl).catch(() => CONFIG_FOR_NOTHING);
+  await writeFile(file, text);
+  say(`No --config: mirroring every table that the role can read. The configuration for that: ${file}`);
+  return { config: parseConfig(text, file).config, file };
+}
+
+function environmentOf(
+  config: Config,
+  file: string,
+  stack: Stack,
+  options: MirrorOptions,
+  logFile: string,
+): Record<string, string> {
+  const buckets = bucketsOf(config.project);
+  return {
+    GOOGLE_CLOUD_PROJECT: config.project,
+    BIGQUERY_LOCATION: config.location,
+    DATA_BUCKET: buckets.data,
+    LEDGER_BUCKET: buckets.ledger,
+    // A foreign BigQuery on this machine has no keys to give.
+    KMS_KEY: options.bigqueryEndpoint ? 'google-managed' : kmsKey(config.project),
+    LOGS_LOCATION: logFile,
+    CONFIG_FILE: file,
+    TRIGGER: 'manual',
+    STORAGE_ENDPOINT: stack.storage,
+    BIGQUERY_ENDPOINT: stack.bigquery,
+    MONITORING_ENDPOINT: stack.url,
+    PUBSUB_EMULATOR_HOST: stack.pubsub,
+    SLACK_WEBHOOK_URL: `${stack.url}/slack`,
+    METADATA_SERVER_DETECTION: 'none',
+  };
+}
+
+const kmsKeyOf = ({ KMS_KEY }: Record<string, string>): string | undefined =>
+  KMS_KEY === 'google-managed' ? undefined : KMS_KEY;
+
+/** For the other commands: how the running stack is reached. No secret is in it. */
+async function announceStack(
+  data: DataDirectory,
+  environment: Record<string, string>,
+  options: MirrorOptions,
+  onStop: (stop: () => Promise<void>) => void,
+): Promise<void> {
+  const file = data.path('stack.json');
+  await writeFile(file, `${JSON.stringify({ pid: process.pid, once: options.once, environment }, null, 2)}\n`);
+  onStop(() => rm(file, { force: true }));
+}
+
+async function dropLease(): Promise<void> {
+  const { changeLease } = await import('../functions/ledger/lease.ts');
+  await changeLease((current) => (current ? { ...current, until: 0 } : undefined));
+}
+
+/** Ctrl-C, a supervisor's SIGTERM, a closed terminal: once stops in order, twice at once. */
+function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  const stop = (): void => {
+    if (controller.signal.aborted) process.exit(INTERRUPTED);
+    say('Stopping; again to force.');
+    controller.abort(new PermanentError('Stopped'));
+  };
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);
+  return controller.signal;
+}
+
+const isTaken = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+
+const portTaken = (port: number): PermanentError =>
+  new PermanentError(`Port ${port} is taken. Next: choose another one with --port, or --port 0 for any free one.`);
+
+function tell(report: Report, stack: Stack, data: DataDirectory): void {
+  const { runId, shard, state, reason, tables, coverage, seconds } = report;
+  const sum = (of: (table: Report['tables'][number]) => number): number =>
+    tables.reduce((total, table) => total + of(table), 0);
+  say(`Run ${runId}: ${state}${state === 'published' ? `, shard ${shard}` : ''}`);
+  if (state !== 'published') say(reason);
+  say(
+    `${tables.length} tables, ${sum(({ exported }) => exported)} rows exported, ${sum(({ loaded }) => loaded)} loaded, ` +
+      `${sum(({ errors }) => errors)} in the errors table; coverage ${coverage ?? 'not known'}`,
+  );
+  say(
+    Object.entries(seconds)
+      .map(([step, value]) => `${step} ${value === null ? '–' : `${value.toFixed(1)} s`}`)
+      .join(', '),
+  );
+  say(`Warehouse: ${data.path('warehouse.duckdb')}   BigQuery, Cloud Storage: ${stack.url}   Pub/Sub: ${stack.pubsub}`);
+}
+
+function say(text: string): void {
+  console.log(text);
+}

@@ -1,0 +1,57 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { ledger } from '../functions/ledger/index.ts';
+import { statusOf, type RunStatus } from '../functions/ledger/status.ts';
+import { PermanentError } from '../functions/mirror/errors.ts';
+
+const POLL_MS = 100;
+
+/**
+ * Follows a run in the ledger, telling each step as it ends, until the run itself has: its views moved and its coverage
+ * told, or blocked, or superseded, or failed. Gives its id.
+ */
+export async function watchRun(
+  execution: string,
+  job: Promise<boolean>,
+  stopped: AbortSignal,
+  say: (text: string) => void,
+): Promise<string> {
+  let exported: boolean | undefined;
+  void job.then((succeeded) => (exported = succeeded));
+  let runId: string | undefined;
+  const told = new Set<string>();
+  for (;;) {
+    stopped.throwIfAborted();
+    runId ??= await runOf(execution);
+    if (runId !== undefined) {
+      const status = await statusOf(runId);
+      for (const step of status.steps) {
+        const name = [step.step, step.chunk].filter(Boolean).join(' ');
+        if (step.state === 'waiting' || told.has(`${name} ${step.state}`)) continue;
+        told.add(`${name} ${step.state}`);
+        say(`${name}: ${step.state}${step.seconds === undefined ? '' : ` in ${step.seconds.toFixed(1)} s`}`);
+      }
+      if (hasEnded(status, exported)) return runId;
+    } else if (exported !== undefined) {
+      throw new PermanentError(
+        exported
+          ? 'The export ended without a run: another one is live.'
+          : 'The export ended before it could claim a run. Next: read the log',
+      );
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+function hasEnded({ state, steps }: RunStatus, exported: boolean | undefined): boolean {
+  const of = (name: string): string | undefined => steps.find(({ step }) => step === name)?.state;
+  // The job's process may still be at its last words.
+  if (exported === undefined) return false;
+  if (state === 'published') return of('views') === 'done' && of('sli') !== 'waiting';
+  if (state === 'blocked') return of('sli') !== 'waiting';
+  return state === 'superseded' || state === 'failed';
+}
+
+async function runOf(execution: string): Promise<string | undefined> {
+  return (await ledger.read(`executions/${execution}.json`, z.object({ runId: z.string() })))?.value.runId;
+}

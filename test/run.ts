@@ -1,0 +1,22 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { globSync } from 'node:fs';
+import { startTestCluster } from './postgres.ts';
+
+/**
+ * `npm test [-- FILE…]`: all tests, over one real PostgreSQL that this starts and stops. Each file is a process of its own;
+ * two at once, since most of them start servers.
+ */
+const files = process.argv.length > 2 ? process.argv.slice(2) : globSync('test/**/*.test.ts').sort();
+const cluster = await startTestCluster();
+try {
+  const child = spawn(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', '--test', '--test-concurrency=2', '--test-reporter=spec', ...files],
+    { stdio: 'inherit', env: { ...process.env, TEST_POSTGRES_URL: cluster.url } },
+  );
+  const [code] = await once(child, 'exit');
+  process.exitCode = typeof code === 'number' ? code : 1;
+} finally {
+  await cluster.stop();
+}
