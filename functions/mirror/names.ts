@@ -32,7 +32,8 @@ export const published = (table: string, shard: string): string => `${table}_${s
  * What is escaped as `-<code point in hex>-`:
  *  - every character other than a letter, mark, number or underscore, the dash itself included;
  *  - an underscore that follows one, since `__` separates schema and table;
- *  - a schema's last underscore, since the separator starts at the first `__`;
+ *  - a last underscore: a schema's, since the separator starts at the first `__`; and a table's, since `s_` would be published
+ *    as `s__20260101`, which is the table `20260101` of the schema `s`;
  *  - the underscore of an ending that the mirror itself appends, so that a source's `x_20260101` or `x_transformed`
  *    cannot meet the mirror's own;
  *  - the first underscore of `commons_mirror_…`.
@@ -40,7 +41,7 @@ export const published = (table: string, shard: string): string => `${table}_${s
 export function warehouseTable(schema: string, table: string): string {
   const name = encodeTable(table);
   if (schema === 'public') return name;
-  return `${encode(schema).replace(/_$/u, '-5f-')}__${name}`;
+  return `${encode(schema)}__${name}`;
 }
 
 const OWN_ENDING = /_(?=(?:\d{8}|\d{8}T\d{6}Z|transformed|errors|staging)$)/u;
@@ -54,7 +55,7 @@ function encodeTable(name: string): string {
 function encode(name: string): string {
   return name
     .replace(/[^\p{L}\p{M}\p{N}_]/gu, (character) => `-${(character.codePointAt(0) ?? 0).toString(16)}-`)
-    .replace(/(?<=_)_/gu, '-5f-');
+    .replace(/(?<=_)_|_$/gu, '-5f-');
 }
 
 /** BigQuery: "Column names cannot use any of the following prefixes" (any case). */
