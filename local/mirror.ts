@@ -1,19 +1,15 @@
-import { randomUUID } from 'node:crypto';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 import { parseConfig, type Config } from '../functions/mirror/config.ts';
 import { ConfigurationError, PermanentError } from '../functions/mirror/errors.ts';
+import { openChain, type Chain } from './chain.ts';
 import { configForAll } from './config-for-all.ts';
 import { openDataDirectory, type DataDirectory } from './data-directory.ts';
 import { startPostgres } from './postgres/index.ts';
-import { runExport, startFunctions } from './processes.ts';
 import { makeReport, writeReport, type Report } from './report.ts';
 import { createSample } from './sample/index.ts';
-import { openStack, type Stack } from './stack.ts';
-import { bucketsOf } from '../functions/mirror/names.ts';
-import { makeTopology } from './topology.ts';
-import { watchRun } from './watch.ts';
+import type { Stack } from './stack.ts';
 
 export type MirrorOptions = {
   sourceUrl: string | undefined;
@@ -28,9 +24,6 @@ export type MirrorOptions = {
 };
 
 const SAMPLE_CONFIG = fileURLToPath(new URL('../mirror.yaml', import.meta.url));
-
-/** A key's name as in the cloud, so that every check of encryption is made here too. */
-const kmsKey = (project: string): string => `projects/${project}/locations/us/keyRings/mirror/cryptoKeys/warehouse`;
 
 /**
  * The whole chain on this machine: the services, each function in its process, the export; then the run's end is waited for,
@@ -77,30 +70,19 @@ async function mirror(
   const { config, file } = given ?? (await defaultConfig(options.sourceUrl, data));
   stopped.throwIfAborted();
 
-  const stack = await openStack({ ...options, project: config.project, data }).catch((error: unknown) => {
-    throw isTaken(error) ? portTaken(options.port) : error;
-  });
-  onStop(stack.close);
-  const logFile = data.path('logs', 'mirror.log');
-  const environment = environmentOf(config, file, stack, options, logFile);
-  Object.assign(process.env, environment);
-  const functions = await startFunctions(environment, logFile);
-  onStop(functions.close);
-  stack.showPageOf(functions.urls.status);
-  await makeTopology(config, stack, functions.urls, kmsKeyOf(environment));
-  await announceStack(data, environment, options, onStop);
-  say(`The page: ${stack.url}/   Logs: ${logFile}`);
+  const chain = await openChain({ ...options, project: config.project, data, config, configFile: file }).catch(
+    (error: unknown) => {
+      throw isTaken(error) ? portTaken(options.port) : error;
+    },
+  );
+  onStop(chain.close);
+  await announce(data, chain, onStop);
+  say(`The page: ${chain.stack.url}/   Logs: ${chain.logFile}`);
   stopped.throwIfAborted();
-
-  const execution = `local-${randomUUID()}`;
-  // This directory's lock is ours: a lease that stands is of an export that was killed.
-  if (!options.storageEndpoint) await dropLease();
-  const job = runExport({ ...environment, SOURCE_URL: sourceUrl, CLOUD_RUN_EXECUTION: execution }, logFile, stopped);
-  onStop(async () => void (await job));
-  const runId = await watchRun(execution, job, stopped, say);
+  const runId = await chain.run(sourceUrl, stopped, say);
   const report = await makeReport(runId, (Date.now() - begun) / 1000);
   if (options.reportFile !== undefined) await writeReport(options.reportFile, report);
-  tell(report, stack, data);
+  tell(report, chain.stack, data);
   if (report.state === 'published') return 0;
   return report.configuration ? 2 : 1;
 }
@@ -138,51 +120,12 @@ async function defaultConfig(sourceUrl: string | undefined, data: DataDirectory)
   return { config: parseConfig(text, file).config, file };
 }
 
-function environmentOf(
-  config: Config,
-  file: string,
-  stack: Stack,
-  options: MirrorOptions,
-  logFile: string,
-): Record<string, string> {
-  const buckets = bucketsOf(config.project);
-  return {
-    GOOGLE_CLOUD_PROJECT: config.project,
-    BIGQUERY_LOCATION: config.location,
-    DATA_BUCKET: buckets.data,
-    LEDGER_BUCKET: buckets.ledger,
-    // A foreign BigQuery on this machine has no keys to give.
-    KMS_KEY: options.bigqueryEndpoint ? 'google-managed' : kmsKey(config.project),
-    LOGS_LOCATION: logFile,
-    CONFIG_FILE: file,
-    TRIGGER: 'manual',
-    STORAGE_ENDPOINT: stack.storage,
-    BIGQUERY_ENDPOINT: stack.bigquery,
-    MONITORING_ENDPOINT: stack.url,
-    PUBSUB_EMULATOR_HOST: stack.pubsub,
-    SLACK_WEBHOOK_URL: `${stack.url}/slack`,
-    METADATA_SERVER_DETECTION: 'none',
-  };
-}
-
-const kmsKeyOf = ({ KMS_KEY }: Record<string, string>): string | undefined =>
-  KMS_KEY === 'google-managed' ? undefined : KMS_KEY;
-
 /** For the other commands: how the running stack is reached. No secret is in it. */
-async function announceStack(
-  data: DataDirectory,
-  environment: Record<string, string>,
-  options: MirrorOptions,
-  onStop: (stop: () => Promise<void>) => void,
-): Promise<void> {
+async function announce(data: DataDirectory, chain: Chain, onStop: (stop: () => Promise<void>) => void): Promise<void> {
   const file = data.path('stack.json');
-  await writeFile(file, `${JSON.stringify({ pid: process.pid, once: options.once, environment }, null, 2)}\n`);
+  const { environment } = chain;
+  await writeFile(file, `${JSON.stringify({ pid: process.pid, environment }, null, 2)}\n`);
   onStop(() => rm(file, { force: true }));
-}
-
-async function dropLease(): Promise<void> {
-  const { changeLease } = await import('../functions/ledger/lease.ts');
-  await changeLease((current) => (current ? { ...current, until: 0 } : undefined));
 }
 
 /** Ctrl-C, a supervisor's SIGTERM, a closed terminal: once stops in order, twice at once. */

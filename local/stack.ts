@@ -50,6 +50,7 @@ export async function openStack(options: StackOptions): Promise<Stack> {
   };
   const close = async (): Promise<void> => {
     for (const service of opened.splice(0).toReversed()) await service.close();
+    await rm(data.path('downloads'), { recursive: true, force: true });
   };
   let pageUrl: string | undefined;
   try {
@@ -73,6 +74,8 @@ export async function openStack(options: StackOptions): Promise<Stack> {
     const storage = options.storageEndpoint
       ? undefined
       : await open(openStorage({ directory: data.path('buckets'), publish: publisher.publish }));
+    // The bucket's lifecycle, which runs once a day in the cloud.
+    storage?.sweep(new Date());
     if (storage) routes.push([/^\/(?:(?:upload|download|batch)\/)?(?:storage\/v1|b\/|b\?)/u, storage.handle]);
     const storageUrl = options.storageEndpoint ?? server.url;
 

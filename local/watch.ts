@@ -17,11 +17,16 @@ export async function watchRun(
   say: (text: string) => void,
 ): Promise<string> {
   let exported: boolean | undefined;
-  void job.then((succeeded) => (exported = succeeded));
+  let broken: Error | undefined;
+  void job.then(
+    (succeeded) => (exported = succeeded),
+    (error: unknown) => (broken = error instanceof Error ? error : new Error(String(error))),
+  );
   let runId: string | undefined;
   const told = new Set<string>();
   for (;;) {
     stopped.throwIfAborted();
+    if (broken) throw broken;
     runId ??= await runOf(execution);
     if (runId !== undefined) {
       const status = await statusOf(runId);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { log, withLabels } from '../cloud/log.ts';
 import { postToSlack } from '../cloud/slack.ts';
 import { environment } from '../environment.ts';
@@ -28,17 +28,19 @@ export async function alert(event: PubSubEvent): Promise<void> {
   });
 }
 
-const ToldSchema = z.object({ state: z.enum(['telling', 'told']), at: z.number() });
+/** `by` tells two deliveries of one moment apart. */
+const ToldSchema = z.object({ state: z.enum(['telling', 'told']), at: z.number(), by: z.string() });
 
 /** Longer than a post to Slack may take. */
 const CLAIM_MS = 60_000;
 
 async function tellOnce(failure: Failure): Promise<void> {
   const name = `told/${createHash('sha256').update(failure.fault).digest('hex')}.json`;
+  const by = randomUUID();
   const standing = await ledger.read(name, ToldSchema);
   if (standing?.value.state === 'told') return;
   if (standing && Date.now() - standing.value.at < CLAIM_MS) throw new StillRunning('another delivery of this alert');
-  if (!(await ledger.replace(name, { state: 'telling', at: Date.now() }, standing?.generation ?? '0'))) {
+  if (!(await ledger.replace(name, { state: 'telling', at: Date.now(), by }, standing?.generation ?? '0'))) {
     throw new StillRunning('another delivery of this alert');
   }
   const { LOGS_LOCATION, DATA_BUCKET } = environment();
@@ -53,11 +55,12 @@ async function tellOnce(failure: Failure): Promise<void> {
     throw error;
   }
   const claimed = await ledger.read(name, ToldSchema);
-  await ledger.replace(name, { state: 'told', at: Date.now() }, claimed?.generation ?? '0');
+  await ledger.replace(name, { state: 'told', at: Date.now(), by }, claimed?.generation ?? '0');
   log.info('Told', { fault: failure.fault });
 }
 
 async function release(name: string): Promise<void> {
   const claimed = await ledger.read(name, ToldSchema);
-  if (claimed?.value.state === 'telling') await ledger.replace(name, { state: 'telling', at: 0 }, claimed.generation);
+  if (claimed?.value.state === 'telling')
+    await ledger.replace(name, { state: 'telling', at: 0, by: claimed.value.by }, claimed.generation);
 }
