@@ -1,0 +1,297 @@
+import { createHash } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
+import { ApiError } from '../http.ts';
+import { installFunctions } from './sql/functions.ts';
+import type { Field } from './sql/types.ts';
+
+/** What the stand-in itself keeps in the DuckDB file, beside one schema per dataset. */
+export const privateSchema = '_commons_mirror';
+
+export type TableKey = { project: string; dataset: string; table: string };
+
+export type Table = {
+  id: string;
+  /** Its name in DuckDB, which cannot tell `Person` from `person`: the second one has a suffix. */
+  name: string;
+  fields: Field[];
+  /** What a view reads: its query, and the tables and views named in it. */
+  view?: { query: string; references: TableKey[] } | undefined;
+  created: number;
+  modified: number;
+  expires?: number | undefined;
+  /** Unknown after DML, until somebody asks. */
+  size?: { rows: number; bytes: number } | undefined;
+  /** What clients set and get back as it is: description, labels, tableConstraints, encryptionConfiguration, … */
+  metadata: Record<string, unknown>;
+};
+
+export type Dataset = {
+  project: string;
+  id: string;
+  /** Its schema's name in DuckDB. */
+  name: string;
+  location: string;
+  created: number;
+  modified: number;
+  metadata: Record<string, unknown>;
+};
+
+/** A change of tables and of what is known about them: all of it becomes visible at its commit, or none. */
+export type Transaction = {
+  connection: DuckDBConnection;
+  putDataset: (dataset: Dataset) => Promise<void>;
+  removeDataset: (dataset: Dataset) => Promise<void>;
+  putTable: (key: TableKey, table: Table) => Promise<void>;
+  removeTable: (key: TableKey) => Promise<void>;
+  /** Keeps a job's resource; the catalogue in memory does not hold it. */
+  putJob: (id: string, resource: Record<string, unknown>) => Promise<void>;
+  removeJob: (id: string) => Promise<void>;
+};
+
+export type Catalog = Awaited<ReturnType<typeof openCatalog>>;
+
+/** Opens the DuckDB file and what the private schema says about it. Only one process can have it open. */
+export async function openCatalog(file: string, now: () => number) {
+  const instance = await DuckDBInstance.create(file, {
+    threads: '2',
+    // Rows of a table have no order in BigQuery; loads and copies run in parallel for it.
+    preserve_insertion_order: 'false',
+    temp_directory: `${file}.tmp`,
+  });
+  const datasets = new Map<string, Dataset>();
+  const tables = new Map<string, Map<string, Table>>();
+  const held = new Map<string, Promise<void>>();
+  const idle: DuckDBConnection[] = [];
+
+  await withConnection(async (connection) => {
+    await connection.run(`CREATE SCHEMA IF NOT EXISTS ${privateSchema}`);
+    for (const kind of ['datasets', 'tables', 'jobs']) {
+      // No key: an index would make two jobs conflict that touch different rows. Uniqueness is the locks' work.
+      await connection.run(
+        `CREATE TABLE IF NOT EXISTS ${privateSchema}.${kind} (id VARCHAR NOT NULL, resource JSON NOT NULL)`,
+      );
+    }
+    for (const [, resource] of await readAll(connection, 'datasets')) {
+      const dataset = JSON.parse(resource) as Dataset;
+      datasets.set(datasetKey(dataset.project, dataset.id), dataset);
+    }
+    for (const [id, resource] of await readAll(connection, 'tables')) {
+      const key = JSON.parse(id) as [string, string, string];
+      tablesOf(key[0], key[1]).set(key[2], JSON.parse(resource) as Table);
+    }
+  });
+
+  return {
+    now,
+    /** A connection for reading, closed behind `work`. */
+    withConnection,
+    transaction,
+    locked,
+    findDataset: (project: string, id: string): Dataset | undefined => datasets.get(datasetKey(project, id)),
+    getDataset,
+    listDatasets: (project: string): Dataset[] => [...datasets.values()].filter((each) => each.project === project),
+    findTable,
+    getTable,
+    listTables: (project: string, dataset: string): Table[] =>
+      [...tablesOf(project, dataset).values()].filter((table) => !isExpired(table)),
+    expiredTables,
+    /** The table of that id if it has expired and is still stored. */
+    expiredTable: (key: TableKey): Table | undefined => {
+      const table = tablesOf(key.project, key.dataset).get(key.table);
+      return table !== undefined && isExpired(table) ? table : undefined;
+    },
+    freeSchemaName,
+    freeTableName,
+    readJobs: (): Promise<[string, string][]> => withConnection((connection) => readAll(connection, 'jobs')),
+    close: async (): Promise<void> => {
+      // Everything goes into the one file, so that plain DuckDB opens it without a write-ahead log.
+      await withConnection((connection) => connection.run('CHECKPOINT'));
+      for (const connection of idle) connection.closeSync();
+      instance.closeSync();
+      await rm(`${file}.tmp`, { recursive: true, force: true });
+    },
+  };
+
+  async function withConnection<T>(work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
+    // BigQuery's functions are made for each connection, which takes longer than most of what is done on one.
+    const connection = idle.pop() ?? (await prepareConnection(await instance.connect()));
+    try {
+      return await work(connection);
+    } finally {
+      idle.push(connection);
+    }
+  }
+
+  /** Runs `work` in a transaction; what it put into the catalogue shows in memory once it has committed. */
+  async function transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    return withConnection(async (connection) => {
+      const effects: (() => void)[] = [];
+      const put = async (kind: string, id: string, resource: unknown): Promise<void> => {
+        await connection.run(`DELETE FROM ${privateSchema}.${kind} WHERE id = $1`, [id]);
+        if (resource !== undefined) {
+          await connection.run(`INSERT INTO ${privateSchema}.${kind} VALUES ($1, $2)`, [id, JSON.stringify(resource)]);
+        }
+      };
+      await connection.run('BEGIN');
+      let committed = false;
+      try {
+        const result = await work({
+          connection,
+          putDataset: async (dataset) => {
+            const key = datasetKey(dataset.project, dataset.id);
+            await put('datasets', key, dataset);
+            effects.push(() => datasets.set(key, dataset));
+          },
+          removeDataset: async (dataset) => {
+            const key = datasetKey(dataset.project, dataset.id);
+            await put('datasets', key, undefined);
+            effects.push(() => {
+              datasets.delete(key);
+              tables.delete(key);
+            });
+          },
+          putTable: async (key, table) => {
+            await put('tables', tableId(key), table);
+            effects.push(() => tablesOf(key.project, key.dataset).set(key.table, table));
+          },
+          removeTable: async (key) => {
+            await put('tables', tableId(key), undefined);
+            effects.push(() => tablesOf(key.project, key.dataset).delete(key.table));
+          },
+          putJob: (id, resource) => put('jobs', id, resource),
+          removeJob: (id) => put('jobs', id, undefined),
+        });
+        await connection.run('COMMIT');
+        committed = true;
+        for (const effect of effects) effect();
+        return result;
+      } finally {
+        // After some errors DuckDB has rolled back by itself, and says so.
+        if (!committed) await connection.run('ROLLBACK').catch(() => undefined);
+      }
+    });
+  }
+
+  /** Runs `work` while nobody else changes the tables, in any case of their names. */
+  async function locked<T>(keys: TableKey[], work: () => Promise<T>): Promise<T> {
+    // All jobs take their locks in one order, so none waits for another that waits for it.
+    const names = [...new Set(keys.map((key) => tableId(key).toLowerCase()))].sort();
+    const releases: (() => void)[] = [];
+    try {
+      for (const name of names) {
+        for (let holder = held.get(name); holder !== undefined; holder = held.get(name)) await holder;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        held.set(name, promise);
+        releases.push(() => {
+          held.delete(name);
+          resolve();
+        });
+      }
+      return await work();
+    } finally {
+      for (const release of releases) release();
+    }
+  }
+
+  function tablesOf(project: string, dataset: string): Map<string, Table> {
+    const key = datasetKey(project, dataset);
+    const found = tables.get(key) ?? new Map<string, Table>();
+    tables.set(key, found);
+    return found;
+  }
+
+  function getDataset(project: string, id: string): Dataset {
+    const dataset = datasets.get(datasetKey(project, id));
+    if (dataset === undefined) throw new ApiError(404, 'notFound', `Not found: Dataset ${project}:${id}`);
+    return dataset;
+  }
+
+  function findTable(key: TableKey): Table | undefined {
+    const table = tablesOf(key.project, key.dataset).get(key.table);
+    return table === undefined || isExpired(table) ? undefined : table;
+  }
+
+  function getTable(key: TableKey): Table {
+    getDataset(key.project, key.dataset);
+    const table = findTable(key);
+    if (table === undefined) throw new ApiError(404, 'notFound', `Not found: Table ${tableName(key)}`);
+    return table;
+  }
+
+  function isExpired(table: Table): boolean {
+    return table.expires !== undefined && table.expires <= now();
+  }
+
+  function expiredTables(): TableKey[] {
+    return [...datasets.values()].flatMap(({ project, id }) =>
+      [...tablesOf(project, id).values()].filter(isExpired).map((table) => ({ project, dataset: id, table: table.id })),
+    );
+  }
+
+  function freeSchemaName(id: string): string {
+    const taken = [
+      'main',
+      'information_schema',
+      'pg_catalog',
+      privateSchema,
+      ...[...datasets.values()].map((each) => each.name),
+    ];
+    return freeName(id, taken);
+  }
+
+  function freeTableName(project: string, dataset: string, id: string): string {
+    const all = [...tablesOf(project, dataset).values()];
+    return (
+      all.find((table) => table.id === id)?.name ??
+      freeName(
+        id,
+        all.map((table) => table.name),
+      )
+    );
+  }
+}
+
+async function prepareConnection(connection: DuckDBConnection): Promise<DuckDBConnection> {
+  await installFunctions(connection);
+  return connection;
+}
+
+/** The next change's time: later than the last one's, for the etag is made from it. */
+export function changeTime(before: { modified: number } | undefined, now: number): number {
+  return before === undefined ? now : Math.max(now, before.modified + 1);
+}
+
+/** A name for the state of a dataset or table: the same for the same state, another after each change. */
+export function etagOf(resource: Dataset | Table): string {
+  return createHash('sha256')
+    .update(JSON.stringify([resource.id, resource.created, resource.modified]))
+    .digest('base64url')
+    .slice(0, 22);
+}
+
+/** BigQuery's own name for a table in ids and messages. */
+export function tableName(key: TableKey): string {
+  return `${key.project}:${key.dataset}.${key.table}`;
+}
+
+function tableId(key: TableKey): string {
+  return JSON.stringify([key.project, key.dataset, key.table]);
+}
+
+function datasetKey(project: string, dataset: string): string {
+  return `${project}:${dataset}`;
+}
+
+function freeName(id: string, taken: string[]): string {
+  const used = new Set(taken.map((name) => name.toLowerCase()));
+  if (!used.has(id.toLowerCase())) return id;
+  for (let suffix = 2; ; suffix++) {
+    if (!used.has(`${id}_${suffix}`.toLowerCase())) return `${id}_${suffix}`;
+  }
+}
+
+async function readAll(connection: DuckDBConnection, kind: string): Promise<[string, string][]> {
+  const rows = (await connection.runAndReadAll(`SELECT id, resource FROM ${privateSchema}.${kind}`)).getRowsJS();
+  return rows.map((row) => [String(row[0]), String(row[1])]);
+}

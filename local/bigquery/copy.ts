@@ -1,0 +1,98 @@
+import * as z from 'zod';
+import { ApiError, notImplemented } from '../http.ts';
+import { tableName, type Catalog, type Table, type TableKey } from './catalog.ts';
+import { mergeMetadata, parseBody } from './datasets.ts';
+import { columnList, dropTable } from './duck-tables.ts';
+import type { JobRun } from './jobs.ts';
+import { dispositions, refuseOthers, tableReference, writeTarget } from './load.ts';
+import { dropExpired } from './tables.ts';
+import { duckName, rebindViews } from './views.ts';
+
+const copyRequest = z.object({
+  sourceTable: tableReference.optional(),
+  sourceTables: z.array(tableReference).optional(),
+  destinationTable: tableReference,
+  writeDisposition: z.enum(['WRITE_TRUNCATE', 'WRITE_APPEND', 'WRITE_EMPTY']).default('WRITE_EMPTY'),
+  ...dispositions,
+  operationType: z.enum(['OPERATION_TYPE_UNSPECIFIED', 'COPY']).optional(),
+});
+
+export type CopyRequest = z.infer<typeof copyRequest>;
+
+/** @throws ApiError 400, or 501 for snapshots, clones and options that are not here */
+export function parseCopy(body: Record<string, unknown>): CopyRequest {
+  refuseOthers('copy', body, Object.keys(copyRequest.shape));
+  if (!['undefined', 'COPY', 'OPERATION_TYPE_UNSPECIFIED'].includes(String(body['operationType']))) {
+    throw notImplemented('BigQuery', `copy with operationType ${String(body['operationType'])}`);
+  }
+  return parseBody(copyRequest, body);
+}
+
+/** What of a table follows it into its copy. */
+const copied = ['description', 'friendlyName', 'tableConstraints', 'clustering', 'encryptionConfiguration'];
+
+/**
+ * A copy job's work. The destination takes the source's columns, description and keys, but neither its labels nor its expiration: a
+ * new one has its dataset's. "Copy jobs don't stop even when you cancel": neither does this one, once it runs.
+ */
+export function runCopy(catalog: Catalog, key: TableKey, sources: TableKey[], request: CopyRequest): JobRun {
+  return async (control) => {
+    const statistics = await catalog.locked([key, ...sources], async () => {
+      await dropExpired(catalog, key);
+      const tables = sources.map((source) => sourceTable(catalog, source));
+      const [first] = tables;
+      if (first === undefined) throw new ApiError(400, 'invalid', 'A copy job needs a source table');
+      const before = catalog.findTable(key);
+      const written = await writeTarget(catalog, key, before, request.writeDisposition, request, first.fields);
+      const append = before !== undefined && request.writeDisposition !== 'WRITE_TRUNCATE';
+      const after: Table = append ? written : { ...written, metadata: copiedMetadata(written, first, request) };
+      const names = sources.map((source) => duckName(catalog, source));
+      const selects = names.map((name) => `SELECT * FROM ${name}`).join(' UNION ALL ');
+      return control.inLane('write', () =>
+        catalog.transaction(async (transaction) => {
+          const { connection } = transaction;
+          const name = duckName(catalog, key);
+          // A table that is copied onto itself is read before it is replaced.
+          const target = append ? name : `${name.slice(0, -1)}$copy"`;
+          if (!append) await connection.run(`CREATE TABLE ${target} (${columnList(after.fields)})`);
+          const inserted = await connection.run(`INSERT INTO ${target} ${selects}`);
+          if (!append) {
+            if (before !== undefined) await dropTable(connection, name, before);
+            await connection.run(`ALTER TABLE ${target} RENAME TO "${after.name.replaceAll('"', '""')}"`);
+          }
+          const sized = tables.length === 1 && !append ? first.size : undefined;
+          await transaction.putTable(key, { ...after, size: sized });
+          const statistics = {
+            copy: { copiedRows: String(inserted.rowsChanged), copiedLogicalBytes: String(sized?.bytes ?? 0) },
+          };
+          await control.seal(transaction, statistics);
+          return statistics;
+        }),
+      );
+    });
+    await rebindViews(catalog, key);
+    return statistics;
+  };
+}
+
+function sourceTable(catalog: Catalog, source: TableKey): Table {
+  const table = catalog.getTable(source);
+  if (table.view !== undefined) {
+    throw new ApiError(
+      400,
+      'invalid',
+      `${tableName(source)} is not allowed for this operation because it is currently a VIEW.`,
+    );
+  }
+  return table;
+}
+
+function copiedMetadata(written: Table, source: Table, request: CopyRequest): Record<string, unknown> {
+  const taken = Object.fromEntries(copied.map((name) => [name, source.metadata[name]]));
+  // The key of the destination: the job's, or its own or its dataset's, or else the source's.
+  const key =
+    request.destinationEncryptionConfiguration ??
+    written.metadata['encryptionConfiguration'] ??
+    taken['encryptionConfiguration'];
+  return mergeMetadata(mergeMetadata(written.metadata, taken), { encryptionConfiguration: key });
+}

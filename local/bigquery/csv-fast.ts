@@ -1,0 +1,91 @@
+import { open } from 'node:fs/promises';
+import { quoteName, type Field } from './sql/types.ts';
+import { scanCsv, type CsvDialect } from './csv-scan.ts';
+
+/** DuckDB's own reader of a CSV file, and where it can be trusted. */
+export type CsvFormat = CsvDialect & {
+  skipRows: number;
+  /** The texts that mean NULL. */
+  nullMarkers: string[];
+  /** Whether they do so in quotes, too. */
+  quotedMarkerIsNull: boolean;
+};
+
+export type LineEnd = '\\n' | '\\r\\n' | '\\r';
+
+/**
+ * How the file's first row ends, if its first rows are plain enough for DuckDB to find what to skip; undefined sends the file to
+ * our own scanner. DuckDB has to be told: it takes the first line end that it sees for all, also one inside quotes, and reads
+ * wrong rows without an error when told a wrong one. Rows that end otherwise further down it refuses.
+ */
+export async function sniff(path: string, format: CsvFormat): Promise<LineEnd | undefined> {
+  const file = await open(path);
+  try {
+    const start = Buffer.alloc(64 * 1024);
+    const { bytesRead } = await file.read(start, 0, start.length, 0);
+    const head = start.subarray(0, bytesRead);
+    if (head.length === 0) return '\\n';
+    const rows: number[] = [];
+    for await (const row of scanCsv(onePiece(head), format)) {
+      const skipped = rows.length < format.skipRows;
+      if (skipped && (row.problem !== undefined || row.cells.some((cell) => /[\r\n]/.test(cell.text))))
+        return undefined;
+      rows.push(row.start);
+      if (rows.length > format.skipRows + 1) break;
+    }
+    // Blank lines before the rows to skip would be counted by DuckDB.
+    const bom = head.subarray(0, 3).equals(Buffer.from('\uFEFF')) ? 3 : 0;
+    if ((rows[0] ?? bom) !== bom) return undefined;
+    const second = rows[1];
+    if (second === undefined) return head.includes(0x0d) || bytesRead === start.length ? undefined : '\\n';
+    const before = head.subarray(0, second).toString('latin1');
+    return before.endsWith('\r\n') ? '\\r\\n' : before.endsWith('\n') ? '\\n' : '\\r';
+  } finally {
+    await file.close();
+  }
+}
+
+// oxlint-disable-next-line require-await
+async function* onePiece(piece: Buffer): AsyncGenerator<Buffer> {
+  yield piece;
+}
+
+/** The names of the columns of a `readCsv`: the file's texts, by position. */
+export function rawColumn(index: number): string {
+  return quoteName(`raw ${index}`);
+}
+
+/**
+ * A FROM item that reads the files' texts into VARCHAR columns. `parallel = false`: DuckDB splits a file at guessed row starts, and
+ * with line ends inside quotes a guess can be wrong unnoticed. Several files are still read at the same time.
+ */
+export function readCsv(
+  paths: string[],
+  fields: Field[],
+  format: CsvFormat,
+  lineEnd: LineEnd,
+  maximumLine: number,
+): string {
+  const columns = fields.map((_, index) => `${literal(`raw ${index}`)}: 'VARCHAR'`).join(', ');
+  const options = [
+    'auto_detect = false',
+    'header = false',
+    'strict_mode = true',
+    'parallel = false',
+    `skip = ${format.skipRows}`,
+    `columns = {${columns}}`,
+    `delim = ${literal(format.delimiter)}`,
+    `quote = ${literal(format.quote)}`,
+    `escape = ${literal(format.quote)}`,
+    `nullstr = [${format.nullMarkers.map(literal).join(', ')}]`,
+    `allow_quoted_nulls = ${format.quotedMarkerIsNull}`,
+    `new_line = ${literal(lineEnd)}`,
+    `max_line_size = ${maximumLine}`,
+    ...(maximumLine > 8 * 1024 * 1024 ? [`buffer_size = ${2 * maximumLine}`] : []),
+  ];
+  return `read_csv([${paths.map(literal).join(', ')}], ${options.join(', ')})`;
+}
+
+export function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}

@@ -1,0 +1,92 @@
+import type { DuckDBConnection } from '@duckdb/node-api';
+import { quoteName, duckType, type Field } from './sql/types.ts';
+import type { Table } from './catalog.ts';
+
+/** The columns of CREATE TABLE. REQUIRED is enforced by DuckDB itself, whoever writes. */
+export function columnList(fields: Field[]): string {
+  // DuckDB has no table without columns, BigQuery has: one that nobody sees stands in.
+  if (fields.length === 0) return `${quoteName(noColumns)} BOOLEAN`;
+  return fields
+    .map((field) => `${quoteName(field.name)} ${duckType(field)}${field.mode === 'REQUIRED' ? ' NOT NULL' : ''}`)
+    .join(', ');
+}
+
+const noColumns = '$no_columns';
+
+export async function createTable(connection: DuckDBConnection, name: string, fields: Field[]): Promise<void> {
+  await connection.run(`CREATE TABLE ${name} (${columnList(fields)})`);
+}
+
+/**
+ * Makes a table of a query's rows, in the place of `before` if there is one.
+ * @param readsItself whether the query reads what it replaces, so that its rows have to be kept aside first
+ */
+export async function createTableAs(
+  connection: DuckDBConnection,
+  name: string,
+  fields: Field[],
+  sql: string,
+  { before, readsItself }: { before: Table | undefined; readsItself: boolean },
+): Promise<void> {
+  if (readsItself) {
+    await connection.run(`CREATE OR REPLACE TEMP TABLE answer (${columnList(fields)})`);
+    await connection.run(`INSERT INTO answer ${sql}`);
+  }
+  if (before !== undefined) await dropTable(connection, name, before);
+  await createTable(connection, name, fields);
+  await connection.run(`INSERT INTO ${name} ${readsItself ? 'FROM answer' : sql}`);
+  if (readsItself) await connection.run('DROP TABLE answer');
+}
+
+/** Removes a table or view from DuckDB; `name` is quoted with its schema. */
+export async function dropTable(connection: DuckDBConnection, name: string, table: Table): Promise<void> {
+  await connection.run(`DROP ${table.view === undefined ? 'TABLE' : 'VIEW'} IF EXISTS ${name}`);
+}
+
+/** Rows, and bytes by BigQuery's table of data type sizes. */
+export async function measure(
+  connection: DuckDBConnection,
+  name: string,
+  fields: Field[],
+): Promise<{ rows: number; bytes: number }> {
+  const bytes = fields.map((field) => `coalesce(sum(${sizeOf(field, quoteName(field.name))}), 0)`).join(' + ');
+  const reader = await connection.runAndReadAll(
+    `SELECT count(*)::DOUBLE, (${bytes === '' ? '0' : bytes})::DOUBLE FROM ${name}`,
+  );
+  const [rows, size] = reader.getRowsJS()[0] ?? [];
+  return { rows: Number(rows), bytes: Number(size) };
+}
+
+/** The bytes of one value as an SQL expression; a NULL has none. */
+function sizeOf(field: Field, value: string): string {
+  if (field.mode === 'REPEATED') {
+    return `list_sum(list_transform(${value}, lambda each: ${sizeOf({ ...field, mode: 'NULLABLE' }, 'each')}))`;
+  }
+  switch (field.type) {
+    case 'STRUCT':
+      return (field.fields ?? [])
+        .map((inner) => `coalesce(${sizeOf(inner, `(${value}).${quoteName(inner.name)}`)}, 0)`)
+        .join(' + ');
+    case 'STRING':
+      return `(2 + strlen(${value}))`;
+    case 'BYTES':
+      return `(2 + octet_length(${value}))`;
+    case 'JSON':
+    case 'GEOGRAPHY':
+      return `strlen(${value}::VARCHAR)`;
+    case 'BOOL':
+      return `(${value} IS NOT NULL)::TINYINT`;
+    case 'NUMERIC':
+    case 'INTERVAL':
+      return `16 * (${value} IS NOT NULL)::TINYINT`;
+    case 'BIGNUMERIC':
+      return `32 * (${value} IS NOT NULL)::TINYINT`;
+    case 'INT64':
+    case 'FLOAT64':
+    case 'DATE':
+    case 'TIME':
+    case 'DATETIME':
+    case 'TIMESTAMP':
+      return `8 * (${value} IS NOT NULL)::TINYINT`;
+  }
+}
