@@ -22,7 +22,7 @@ type Session = {
 
 export type Sessions = {
   /** Opens a session for an object, of `size` bytes if known, and gives its id. */
-  start: (target: NewObject, size: number | undefined) => string;
+  start: (target: NewObject, size: number | undefined) => Promise<string>;
   /** A PUT to the session: a chunk, the rest, or the question how far it is. */
   resume: (id: string, request: IncomingMessage, response: ServerResponse) => Promise<Reply>;
   cancel: (id: string) => Promise<Reply>;
@@ -96,11 +96,11 @@ export function openSessions(store: Store): Sessions {
   }
 
   return {
-    start: (target, size) => {
+    start: async (target, size) => {
+      await expire();
       const id = randomUUID();
       const writer = openContentWriter(store.temporaryPath());
       sessions.set(id, { target, size, writer, sending: undefined, result: undefined, lastUsed: Date.now() });
-      void expire();
       return id;
     },
 

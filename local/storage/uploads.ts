@@ -30,7 +30,7 @@ export async function startUpload(
       const target = newObject(call, await readJson(request), call.headers['x-upload-content-type']);
       checkInsert(store, target);
       const announced = call.headers['x-upload-content-length'];
-      const id = sessions.start(target, typeof announced === 'string' ? Number(announced) : undefined);
+      const id = await sessions.start(target, typeof announced === 'string' ? Number(announced) : undefined);
       const query = new URLSearchParams({ uploadType: 'resumable', name: target.name, upload_id: id });
       response.setHeader('location', `${call.origin}/upload/storage/v1/b/${target.bucket}/o?${query.toString()}`);
       response.setHeader('x-guploader-uploadid', id);
