@@ -1,4 +1,5 @@
-import type { Config, Fault } from '../mirror/config.ts';
+import type { Fault } from '../mirror/config-faults.ts';
+import type { Config } from '../mirror/config.ts';
 import { isTable } from '../mirror/table-pattern.ts';
 import type { Relation } from './catalogue.ts';
 

@@ -1,5 +1,6 @@
 import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
-import { configFaults, type Config, type ConfigFile, type Fault } from '../mirror/config.ts';
+import { configFaults, type Fault } from '../mirror/config-faults.ts';
+import type { Config, ConfigFile } from '../mirror/config.ts';
 import { PermanentError } from '../mirror/errors.ts';
 import { columnNames, shardOf, startOf, warehouseTable } from '../mirror/names.ts';
 import { drawNullToken, refusalPrefix } from '../mirror/null-token.ts';

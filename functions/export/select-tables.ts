@@ -1,4 +1,5 @@
-import type { Config, Fault } from '../mirror/config.ts';
+import type { Fault } from '../mirror/config-faults.ts';
+import type { Config } from '../mirror/config.ts';
 import { entryOf, isTable, matches, tablePattern, tableText } from '../mirror/table-pattern.ts';
 import { builderTables } from './builder.ts';
 import type { Column, Relation } from './catalogue.ts';

@@ -1,7 +1,6 @@
-import { LineCounter, parseDocument, type Document } from 'yaml';
 import { z } from 'zod';
-import { ConfigurationError } from './errors.ts';
-import { PatternText } from './table-pattern.ts';
+import { check, configFaults, readYaml } from './config-faults.ts';
+import { PatternText, tableOf, tableText } from './table-pattern.ts';
 
 /**
  * mirror.yaml: what is mirrored, in one file that the code and Terraform read. Secrets are not in it: they come from the
@@ -12,7 +11,28 @@ const fraction = z.number().min(0).max(1);
 const tableName = PatternText.refine((text) => !text.replaceAll(/"(?:[^"]|"")+"/gu, '').includes('*'), {
   message: 'one table, without *',
 });
-const distinct = (list: readonly unknown[]): boolean => new Set(list).size === list.length;
+
+/** Each entry's key only once in a list; every repetition is a fault at its own place. */
+function once<T>(what: string, keyOf: (entry: T) => string, place: PropertyKey[] = []) {
+  return ({ value, issues }: z.core.ParsePayload<T[]>): void => {
+    for (const [i, entry] of value.entries()) {
+      const key = keyOf(entry);
+      if (!value.slice(0, i).some((earlier) => keyOf(earlier) === key)) continue;
+      issues.push({ code: 'custom', message: `each ${what} once`, path: [i, ...place], input: key });
+    }
+  };
+}
+
+/** `"public"."members"` and `public.members` are one table. */
+function eachTableOnce<T>({ value, issues }: z.core.ParsePayload<Record<string, T>>): void {
+  const tables = Object.keys(value);
+  for (const [i, text] of tables.entries()) {
+    if (!tables.slice(0, i).some((earlier) => tableKey(earlier) === tableKey(text))) continue;
+    issues.push({ code: 'custom', message: 'each table once', path: [text], input: tableKey(text) });
+  }
+}
+
+const tableKey = (text: string): string => tableText(tableOf(text));
 
 const Columns = z.union([
   z.strictObject({
@@ -30,7 +50,7 @@ const DraftTransform = z.strictObject({
       z
         .array(z.enum(['text', 'markdown', 'html']))
         .min(1)
-        .refine(distinct, 'each format once'),
+        .check(once('format', String)),
     )
     .describe('Column name to formats; each format becomes a column <name>_<format> of <table>_transformed'),
 });
@@ -75,30 +95,36 @@ export const ConfigSchema = z.strictObject({
   chunks: z
     .array(
       z.strictObject({
-        name: z.string().regex(/^[a-z][a-z0-9-]{0,40}$/u, 'lower-case letters, digits and dashes'),
+        name: z
+          .string()
+          .regex(/^[a-z][a-z0-9-]{0,40}$/u, 'lower-case letters, digits and dashes')
+          .refine((name) => name !== 'builder', 'another name; builder is the chunk of the Builder tables'),
         tables: z.array(PatternText).min(1),
         except: z.array(PatternText).default([]),
       }),
     )
     .default([])
-    .refine((chunks) => distinct(chunks.map(({ name }) => name)), 'each chunk name once')
-    .refine((chunks) => !chunks.some(({ name }) => name === 'builder'), 'the name builder belongs to the Builder list')
+    .check(once('chunk name', ({ name }) => name, ['name']))
     .describe('Tables that are loaded together; patterns allowed'),
   builder: z
     .array(tableName)
     .default([])
-    .refine(distinct, 'each table once')
+    .check(once('table', tableKey))
     .describe('Builder tables: an explicit list, each must exist; exported as the chunk "builder"'),
-  columns: z.record(tableName, Columns).default({}).describe('Columns to mirror, per table; all when not listed'),
+  columns: z
+    .record(tableName, Columns)
+    .check(eachTableOnce)
+    .default({})
+    .describe('Columns to mirror, per table; all when not listed'),
   transforms: z
     .array(DraftTransform)
     .default([])
-    .refine((list) => distinct(list.map(({ table }) => table)), 'each table once'),
+    .check(once('table', ({ table }) => tableKey(table), ['table'])),
   coverage: z
     .strictObject({
       total: fraction.default(0.999).describe('Least coverage over all tables'),
       perTable: fraction.default(0.99).describe('Least coverage of a table without a threshold of its own'),
-      tables: z.record(tableName, fraction).default({}),
+      tables: z.record(tableName, fraction).check(eachTableOnce).default({}),
     })
     .default({ total: 0.999, perTable: 0.99, tables: {} })
     .describe('Below a threshold, a run is blocked until a person accepts its coverage'),
@@ -115,91 +141,18 @@ function isTimeZone(name: string): boolean {
   }
 }
 
-/** A place in mirror.yaml and what is wrong there. */
-export type Fault = { path: readonly PropertyKey[]; message: string };
-
 /** The parsed file, kept so that faults found later, against the database, can name their line. */
 export type ConfigFile = { config: Config; file: string; source: string };
 
 /** Parses mirror.yaml. Throws one ConfigurationError that names every fault with its line, what was found and what is allowed. */
 export function parseConfig(source: string, file: string): ConfigFile {
-  const lines = new LineCounter();
-  const document = parseDocument(source, { lineCounter: lines, uniqueKeys: true });
-  if (document.errors.length > 0) {
-    throw new ConfigurationError(
-      [
-        `${file} is not valid YAML:`,
-        ...document.errors.map(({ pos, message }) => `  line ${lines.linePos(pos[0]).line}: ${message.split('\n')[0]}`),
-      ].join('\n'),
-    );
-  }
-  const parsed = ConfigSchema.safeParse(document.toJS() ?? {});
-  if (!parsed.success) throw configFaults({ file, source }, parsed.error.issues.flatMap(faultsOf));
-  if (parsed.data.chunks.length === 0 && parsed.data.builder.length === 0) {
+  const checked = check(ConfigSchema, readYaml({ file, source }) ?? {});
+  if ('faults' in checked) throw configFaults({ file, source }, checked.faults);
+  const config = checked.value;
+  if (config.chunks.length === 0 && config.builder.length === 0) {
     throw configFaults({ file, source }, [
-      { path: [], message: 'chunks: no table is listed, neither here nor in builder' },
+      { path: [], message: 'no table is listed, neither in chunks nor in builder' },
     ]);
   }
-  return { config: parsed.data, file, source };
-}
-
-/** One error that names all of `faults`, each with its line and what was found there. */
-export function configFaults({ file, source }: { file: string; source: string }, faults: Fault[]): ConfigurationError {
-  const lines = new LineCounter();
-  const document = parseDocument(source, { lineCounter: lines });
-  const told = faults.map(({ path, message }) => {
-    const { line, found } = locate(document, lines, path);
-    return `  line ${line}: ${path.length > 0 ? `${path.map(String).join('.')}: ` : ''}${message}${found}`;
-  });
-  return new ConfigurationError(
-    `${file} has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}:\n${told.join('\n')}`,
-  );
-}
-
-function locate(
-  document: Document.Parsed,
-  lines: LineCounter,
-  path: readonly PropertyKey[],
-): { line: number; found: string } {
-  for (let depth = path.length; depth >= 0; depth--) {
-    const node: unknown = document.getIn(path.slice(0, depth), true);
-    if (typeof node !== 'object' || node === null || !('range' in node) || !Array.isArray(node.range)) continue;
-    const start: unknown = node.range[0];
-    if (typeof start !== 'number') continue;
-    const scalar = depth === path.length && 'value' in node ? JSON.stringify(node.value) : undefined;
-    return { line: lines.linePos(start).line, found: scalar === undefined ? '' : `; found ${scalar}` };
-  }
-  return { line: 1, found: '' };
-}
-
-type Issue = z.core.$ZodIssue;
-
-function faultsOf(issue: Issue): Fault[] {
-  switch (issue.code) {
-    case 'unrecognized_keys':
-      return issue.keys.map((key) => ({ path: [...issue.path, key], message: 'unknown key' }));
-    case 'invalid_type':
-      return [
-        {
-          path: issue.path,
-          message:
-            issue.input === undefined ? `missing or empty; wanted: ${issue.expected}` : `wanted: ${issue.expected}`,
-        },
-      ];
-    case 'invalid_value':
-      return [{ path: issue.path, message: `allowed: ${issue.values.map(String).join(', ')}` }];
-    case 'invalid_format':
-      return [{ path: issue.path, message: `wanted: ${issue.message}` }];
-    case 'invalid_union': {
-      const [first] = issue.errors.toSorted((a, b) => a.length - b.length);
-      const nested = (first ?? []).flatMap(faultsOf);
-      return nested.length > 0
-        ? nested.map(({ path, message }) => ({ path: [...issue.path, ...path], message }))
-        : [{ path: issue.path, message: 'wanted: one of the forms in mirror.schema.json' }];
-    }
-    case 'invalid_key':
-      return issue.issues.flatMap(faultsOf).map(({ message }) => ({ path: issue.path, message }));
-    default:
-      return [{ path: issue.path, message: `wanted: ${issue.message}` }];
-  }
+  return { config, file, source };
 }

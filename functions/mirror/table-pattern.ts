@@ -27,9 +27,16 @@ export function matches(pattern: TablePattern, table: { schema: string; table: s
   return pattern.schema.test(table.schema) && pattern.table.test(table.table);
 }
 
+/** The table that `text` (without `*`) names, however it is quoted. */
+export function tableOf(text: string): { schema: string; table: string } {
+  const [, schema = '', table = ''] = PATTERN.exec(text) ?? [];
+  return { schema: literal(schema), table: literal(table) };
+}
+
 /** Whether `text` (without `*`) names `table`, however it is quoted. */
-export function isTable(text: string, table: { schema: string; table: string }): boolean {
-  return matches(tablePattern(text), table);
+export function isTable(text: string, { schema, table }: { schema: string; table: string }): boolean {
+  const named = tableOf(text);
+  return named.schema === schema && named.table === table;
 }
 
 /** The entry of a record keyed by table. */
@@ -43,8 +50,10 @@ export function tableText({ schema, table }: { schema: string; table: string }):
   return `${part(schema)}.${part(table)}`;
 }
 
+const literal = (part: string): string => (part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part);
+
 function partPattern(part: string): RegExp {
-  if (part.startsWith('"')) return new RegExp(`^${escape(part.slice(1, -1).replaceAll('""', '"'))}$`, 'u');
+  if (part.startsWith('"')) return new RegExp(`^${escape(literal(part))}$`, 'u');
   return new RegExp(`^${part.split('*').map(escape).join('.*')}$`, 'su');
 }
 
