@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Config } from '../functions/mirror/config.ts';
 import { bucketsOf } from '../functions/mirror/names.ts';
 
-import { runExport, startFunctions, type FunctionName } from './processes.ts';
+import { runExport, startFunctions, type Functions } from './processes.ts';
 import { openStack, type Stack, type StackOptions } from './stack.ts';
 import { makeTopology } from './topology.ts';
 import { watchRun } from './watch.ts';
@@ -13,13 +13,18 @@ export type Chain = {
   /** What every function's process has, and the commands' too; no secret of the source is in it. */
   environment: Record<string, string>;
   logFile: string;
-  functions: Record<FunctionName, string>;
+  functions: Omit<Functions, 'close'>;
   /** Runs the export job against `sourceUrl` and waits for the run's end. Gives the run's id. */
   run: (sourceUrl: string, stopped: AbortSignal, say: (text: string) => void) => Promise<string>;
   close: () => Promise<void>;
 };
 
-export type ChainOptions = StackOptions & { config: Config; configFile: string };
+export type ChainOptions = StackOptions & {
+  config: Config;
+  configFile: string;
+  /** Over the chain's own variables: where somebody stands between a function and a service. */
+  environment?: Record<string, string>;
+};
 
 /** A key's name as in the cloud, so that every check of encryption is made here too. */
 const kmsKey = (project: string): string => `projects/${project}/locations/us/keyRings/mirror/cryptoKeys/warehouse`;
@@ -29,7 +34,7 @@ export async function openChain(options: ChainOptions): Promise<Chain> {
   const logFile = data.path('logs', 'mirror.log');
   const stack = await openStack(options);
   try {
-    const environment = environmentOf(options, stack, logFile);
+    const environment = { ...environmentOf(options, stack, logFile), ...options.environment };
     // This process reads the ledger by the functions' own modules.
     Object.assign(process.env, environment);
     const functions = await startFunctions(environment, logFile);
@@ -49,7 +54,7 @@ export async function openChain(options: ChainOptions): Promise<Chain> {
       stack,
       environment,
       logFile,
-      functions: functions.urls,
+      functions,
       close,
       run: async (sourceUrl, stopped, say) => {
         // The data directory's lock is ours: a lease that stands is of an export that was killed.

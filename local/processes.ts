@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync, closeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { SUBSCRIPTIONS, type EventFunction } from './topology.ts';
 
 /** The functions and the job as processes: each with the environment that Terraform would set, logging to one file. */
@@ -9,23 +10,53 @@ import { SUBSCRIPTIONS, type EventFunction } from './topology.ts';
 const FUNCTIONS = [...(Object.keys(SUBSCRIPTIONS) as EventFunction[]), 'status'] as const;
 export type FunctionName = (typeof FUNCTIONS)[number];
 
-export type Functions = { urls: Record<FunctionName, string>; close: () => Promise<void> };
+export type Functions = {
+  urls: Record<FunctionName, string>;
+  /** The function's present process. */
+  pid: (name: FunctionName) => number | undefined;
+  close: () => Promise<void>;
+};
 
-/** Starts one process per function; resolves when all are listening. */
+const REVIVAL_PAUSE_MS = 1000;
+
+/**
+ * Starts one process per function; resolves when all are listening. One that dies later is started again behind the same
+ * address, as Cloud Run starts a new instance: the message that it was at comes again.
+ */
 export async function startFunctions(environment: Record<string, string>, logFile: string): Promise<Functions> {
   const children = new Map<FunctionName, ChildProcess>();
+  let closing = false;
+  const startOne = async (name: FunctionName, wantedPort: number): Promise<number> => {
+    const child = start('function-process.ts', [name, String(wantedPort)], environment, logFile);
+    children.set(name, child);
+    const port = await portOf(child, name, logFile);
+    child.once('exit', () => void revive(name, port));
+    return port;
+  };
+  const revive = async (name: FunctionName, port: number): Promise<void> => {
+    while (!closing) {
+      try {
+        await startOne(name, port);
+        return;
+      } catch {
+        // Why is in the log. Its deliveries fail meanwhile, and come again.
+        await sleep(REVIVAL_PAUSE_MS);
+      }
+    }
+  };
   const close = async (): Promise<void> => {
+    closing = true;
     await Promise.all([...children.values()].map(stop));
   };
   try {
     const urls = await Promise.all(
-      FUNCTIONS.map(async (name) => {
-        const child = start('function-process.ts', [name], environment, logFile);
-        children.set(name, child);
-        return [name, `http://127.0.0.1:${await portOf(child, name, logFile)}`] as const;
-      }),
+      FUNCTIONS.map(async (name) => [name, `http://127.0.0.1:${await startOne(name, 0)}`] as const),
     );
-    return { urls: Object.fromEntries(urls) as Record<FunctionName, string>, close };
+    return {
+      urls: Object.fromEntries(urls) as Record<FunctionName, string>,
+      pid: (name) => children.get(name)?.pid,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

@@ -24,6 +24,8 @@ export type Stack = {
   /** `host:port`. */
   pubsub: string;
   slackMessages: () => Promise<SlackMessage[]>;
+  /** Whether no function has a message, waiting or in delivery; a foreign Pub/Sub does not tell. */
+  idle: () => boolean | undefined;
   /** Where `/` leads. */
   showPageOf: (url: string) => void;
   close: () => Promise<void>;
@@ -103,6 +105,7 @@ export async function openStack(options: StackOptions): Promise<Stack> {
       bigquery: options.bigqueryEndpoint ?? server.url,
       pubsub: pubsubEndpoint,
       slackMessages: slack.messages,
+      idle: () => pubsub?.idle(),
       showPageOf: (url) => {
         pageUrl = url;
       },
