@@ -169,8 +169,9 @@ test('killed at any moment: what was answered is whole, what was not is whole or
   const directory = await newDirectory(t);
   const answered = new Map<string, string>();
   const told = new Set<string>();
+  let saved = 0;
   for (let round = 0; round < 3; round++) {
-    const { child, url } = await startProcess(directory, told);
+    const { child, url } = await startProcess(t, directory, told);
     const bucket = new Storage({ apiEndpoint: url, projectId: 'p', retryOptions: { autoRetry: false } }).bucket('data');
     if (round === 0) {
       await bucket.create();
@@ -178,20 +179,22 @@ test('killed at any moment: what was answered is whole, what was not is whole or
     }
     const writers = Array.from({ length: 6 }, async (_, writer) => {
       for (let index = 0; ; index++) {
-        const name = `${round}/${writer}/${index % 10}`;
+        const name = `${round}/${writer}/${index % 3}`;
         const content = `${round} ${writer} ${index} `.repeat(2_000);
         answered.delete(name);
         await bucket.file(name).save(content, { resumable: index % 2 === 0 });
         answered.set(name, content);
+        saved += 1;
       }
     });
     const ended = Promise.allSettled(writers);
-    await wait(250 + 50 * round);
+    // Every writer is in the midst of something then.
+    await until(() => saved >= 30 * (round + 1));
     child.kill('SIGKILL');
     await once(child, 'exit');
     await ended;
   }
-  assert.ok(answered.size > 20, `only ${answered.size} objects were written`);
+  assert.ok(saved >= 90 && answered.size > 10, `${saved} uploads, ${answered.size} objects`);
   const note: Publish = async (_, { attributes }) => void told.add(attributes['objectGeneration'] ?? '');
   await using(directory, note, async (client) => {
     const [files] = await client.bucket('data').getFiles();
@@ -210,7 +213,11 @@ test('killed at any moment: what was answered is whole, what was not is whole or
 });
 
 /** A storage in a process of its own, which prints its address and the generation of every published object. */
-async function startProcess(directory: string, told: Set<string>): Promise<{ child: ChildProcess; url: string }> {
+async function startProcess(
+  t: TestContext,
+  directory: string,
+  told: Set<string>,
+): Promise<{ child: ChildProcess; url: string }> {
   const program = `
     import { serve } from ${JSON.stringify(new URL('../../local/http.ts', import.meta.url).href)};
     import { openStorage } from ${JSON.stringify(new URL('../../local/storage/index.ts', import.meta.url).href)};
@@ -221,6 +228,7 @@ async function startProcess(directory: string, told: Set<string>): Promise<{ chi
   const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  t.after(() => child.kill('SIGKILL'));
   let url: string | undefined;
   let rest = '';
   child.stdout.on('data', (data: Buffer) => {
