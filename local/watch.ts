@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { ledger } from '../functions/ledger/index.ts';
+import { ledger, runPath } from '../functions/ledger/index.ts';
 import { statusOf, type RunStatus } from '../functions/ledger/status.ts';
 import { PermanentError } from '../functions/mirror/errors.ts';
 
@@ -23,12 +23,15 @@ export async function watchRun(
     (error: unknown) => (broken = error instanceof Error ? error : new Error(String(error))),
   );
   let runId: string | undefined;
+  let seen: string | undefined;
   const told = new Set<string>();
   for (;;) {
     stopped.throwIfAborted();
     if (broken) throw broken;
     runId ??= await runOf(execution);
-    if (runId !== undefined) {
+    const changed = runId === undefined ? undefined : await signatureOf(runId, exported);
+    if (runId !== undefined && changed !== seen) {
+      seen = changed;
       const status = await statusOf(runId);
       for (const step of status.steps) {
         const name = [step.step, step.chunk].filter(Boolean).join(' ');
@@ -37,7 +40,7 @@ export async function watchRun(
         say(`${name}: ${step.state}${step.seconds === undefined ? '' : ` in ${step.seconds.toFixed(1)} s`}`);
       }
       if (hasEnded(status, exported)) return runId;
-    } else if (exported !== undefined) {
+    } else if (runId === undefined && exported !== undefined) {
       throw new PermanentError(
         exported
           ? 'The export ended without a run: another one is live.'
@@ -46,6 +49,11 @@ export async function watchRun(
     }
     await sleep(POLL_MS);
   }
+}
+
+/** What the ledger holds of a run, in one request; a change of it is what is worth a closer look. */
+async function signatureOf(runId: string, exported: boolean | undefined): Promise<string> {
+  return JSON.stringify([exported, ...(await ledger.list(runPath(runId)))]);
 }
 
 function hasEnded({ state, steps }: RunStatus, exported: boolean | undefined): boolean {

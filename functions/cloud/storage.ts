@@ -1,5 +1,6 @@
 import { crc32c } from '@node-rs/crc32';
 import { ApiError, IdempotencyStrategy, Storage, type Bucket } from '@google-cloud/storage';
+import type { IncomingMessage } from 'node:http';
 import type { Writable } from 'node:stream';
 import type { z } from 'zod';
 import { environment } from '../environment.ts';
@@ -27,23 +28,31 @@ const statusOf = (error: unknown): number | undefined => (error instanceof ApiEr
 /** A stored document; `generation` names this very version, for a compare-and-set. */
 export type Stored<T> = { value: T; generation: string };
 
-/** Reads and checks a JSON document; undefined where there is none. */
+/** Reads and checks a JSON document, in one request; undefined where there is none. */
 export async function readJson<T>(bucket: string, name: string, schema: z.ZodType<T>): Promise<Stored<T> | undefined> {
   const file = bucketNamed(bucket).file(name);
-  for (;;) {
-    try {
-      const [metadata] = await file.getMetadata();
-      const generation = String(metadata.generation);
-      // The very generation that was asked for, so that content and generation belong together.
-      const [content] = await bucketNamed(bucket).file(name, { generation }).download({ validation: false });
-      return { value: parseStored(bucket, name, content, schema), generation };
-    } catch (error) {
-      if (statusOf(error) !== 404) throw storageError(error, 'read', bucket, name);
-      // Absent; or replaced between the two requests, in which case the next look finds the newer one.
-      const [exists] = await file.exists();
-      if (!exists) return undefined;
-    }
+  let generation: unknown;
+  try {
+    const chunks: Buffer[] = [];
+    const stream = file.createReadStream({ validation: false });
+    stream.on('response', ({ headers }: IncomingMessage) => {
+      generation = headers['x-goog-generation'];
+    });
+    for await (const chunk of stream as AsyncIterable<Buffer>) chunks.push(chunk);
+    // Content and generation belong together: where the answer does not say, both are asked for again by generation.
+    if (typeof generation !== 'string') return await readWithMetadata(bucket, name, schema);
+    return { value: parseStored(bucket, name, Buffer.concat(chunks), schema), generation };
+  } catch (error) {
+    if (statusOf(error) === 404) return undefined;
+    throw storageError(error, 'read', bucket, name);
   }
+}
+
+async function readWithMetadata<T>(bucket: string, name: string, schema: z.ZodType<T>): Promise<Stored<T>> {
+  const [metadata] = await bucketNamed(bucket).file(name).getMetadata();
+  const generation = String(metadata.generation);
+  const [content] = await bucketNamed(bucket).file(name, { generation }).download({ validation: false });
+  return { value: parseStored(bucket, name, content, schema), generation };
 }
 
 function parseStored<T>(bucket: string, name: string, content: Buffer, schema: z.ZodType<T>): T {
@@ -97,11 +106,11 @@ async function holds(bucket: string, name: string, content: string): Promise<boo
 export const createJson = (bucket: string, name: string, value: unknown): Promise<boolean> =>
   writeJson(bucket, name, value, '0');
 
-/** Names under a prefix, in order. */
-export async function listNames(bucket: string, prefix: string): Promise<string[]> {
+/** Names under a prefix, in order, each with its live generation. */
+export async function listObjects(bucket: string, prefix: string): Promise<Map<string, string>> {
   try {
-    const [files] = await bucketNamed(bucket).getFiles({ prefix, fields: 'items(name),nextPageToken' });
-    return files.map(({ name }) => name);
+    const [files] = await bucketNamed(bucket).getFiles({ prefix, fields: 'items(name,generation),nextPageToken' });
+    return new Map(files.map(({ name, metadata }) => [name, String(metadata.generation)]));
   } catch (error) {
     throw storageError(error, 'list', bucket, prefix);
   }

@@ -1,6 +1,6 @@
 import type { Client } from 'pg';
 import { log, withLabels } from '../cloud/log.ts';
-import { createJson, listNames, readJson } from '../cloud/storage.ts';
+import { createJson, listObjects, readJson } from '../cloud/storage.ts';
 import { environment } from '../environment.ts';
 import { markerOf, mark } from '../ledger/markers.ts';
 import { findPlan, planOf, writePlan } from '../ledger/run.ts';
@@ -75,13 +75,13 @@ async function exportSnapshot(source: Source, file: ConfigFile, run: Run, signal
  * they come from its snapshot, which ended with it, and the tables of a run must be of one moment.
  */
 async function handedOverBefore({ runId, attempt }: Claim): Promise<boolean> {
-  const manifests = await listNames(environment().DATA_BUCKET, `${MANIFEST_PREFIX}${runId}/`);
-  if (manifests.length === 0) return false;
+  const manifests = await listObjects(environment().DATA_BUCKET, `${MANIFEST_PREFIX}${runId}/`);
+  if (manifests.size === 0) return false;
   const plan = await findPlan(runId);
   const wanted = plan?.chunks.map(({ name }) => manifestObject(runId, plan.attempt, name)) ?? [];
-  if (plan && wanted.every((name) => manifests.includes(name))) return true;
+  if (plan && wanted.every((name) => manifests.has(name))) return true;
   throw new PermanentError(
-    `Attempt ${attempt - 1} of run ${runId} ended after it had handed over ${manifests.length} chunk(s), and its snapshot ended ` +
+    `Attempt ${attempt - 1} of run ${runId} ended after it had handed over ${manifests.size} chunk(s), and its snapshot ended ` +
       'with it; parts of two moments must never mix. Next: start a new run: gcloud run jobs execute mirror-export',
   );
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Completion, Failure } from '../mirror/messages.ts';
 import type { Step } from '../mirror/messages.ts';
+import { bounded } from '../mirror/bounded.ts';
 import { ledger, runPath, update } from './index.ts';
 
 /**
@@ -55,7 +56,7 @@ export const isTold = (fault: Fault): boolean => fault.permanent || fault.count 
 /** Every fault of a run, oldest first. */
 export async function faultsOf(runId: string): Promise<Fault[]> {
   const names = await ledger.list(`${runPath(runId)}faults/`);
-  const found = await Promise.all(names.map((name) => ledger.read(name, FaultSchema)));
+  const found = await bounded([...names.keys()], 16, (name) => ledger.read(name, FaultSchema));
   return found.flatMap((entry) => (entry ? [entry.value] : [])).sort((a, b) => a.firstAt.localeCompare(b.firstAt));
 }
 
