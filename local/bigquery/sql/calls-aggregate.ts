@@ -1,6 +1,18 @@
 import { coerceTo } from './operators.ts';
 import { orderItems, orderSql, overClause } from './ordering.ts';
-import { accept, ahead, expect, list, next, peek, plain, unexpected, type Expression, type Parser } from './parser.ts';
+import {
+  accept,
+  ahead,
+  expect,
+  list,
+  modelOf,
+  next,
+  peek,
+  plain,
+  unexpected,
+  type Expression,
+  type Parser,
+} from './parser.ts';
 import { InvalidQuery, unsupported, type FieldType } from './types.ts';
 
 type Parse = (parser: Parser) => Expression;
@@ -30,6 +42,17 @@ function plainCall(name: string) {
     `${name}(${distinct}${args.map((arg) => arg.sql).join(', ')}${order})${filter}${over}`;
 }
 
+/** DuckDB's aggregates in a macro that the argument's type chooses. */
+function typedBy(name: string, aggregates: string[]) {
+  return (call: Aggregate): string => {
+    const [argument] = call.args;
+    const model = argument ? modelOf(argument) : null;
+    if (model === null)
+      throw unsupported(`${name.replace('bq_', '').toUpperCase()} of this expression: name it in a subquery first`);
+    return `${name}(${[model, ...aggregates.map((aggregate) => plainCall(aggregate)(call))].join(', ')})`;
+  };
+}
+
 const AGGREGATES: Record<string, Entry> = {
   COUNT: {
     min: 0,
@@ -39,15 +62,11 @@ const AGGREGATES: Record<string, Entry> = {
   },
   COUNTIF: { min: 1, max: 1, type: 'INT64', emit: (call) => `(${plainCall('count_if')(call)})::BIGINT` },
   // DuckDB adds INT64 in 128 bits: BigQuery's overflow comes with the cast back.
-  SUM: { min: 1, max: 1, emit: (call) => `bq_sum(${plainCall('sum')(call)})` },
+  SUM: { min: 1, max: 1, emit: typedBy('bq_sum', ['sum']) },
   // The average of NUMERIC is NUMERIC, from its sum and count.
-  AVG: {
-    min: 1,
-    max: 1,
-    emit: (call) => `bq_avg(${['sum', 'count', 'avg'].map((name) => plainCall(name)(call)).join(', ')})`,
-  },
+  AVG: { min: 1, max: 1, emit: typedBy('bq_avg', ['sum', 'count', 'avg']) },
   // NaN, DuckDB's greatest number, decides both in BigQuery.
-  MIN: { min: 1, max: 1, emit: (call) => `bq_min(${plainCall('min')(call)}, ${plainCall('max')(call)})` },
+  MIN: { min: 1, max: 1, emit: typedBy('bq_min', ['min', 'max']) },
   MAX: { min: 1, max: 1, emit: plainCall('max') },
   ANY_VALUE: { min: 1, max: 1, emit: plainCall('any_value') },
   LOGICAL_AND: { min: 1, max: 1, type: 'BOOL', emit: plainCall('bool_and') },
@@ -121,12 +140,19 @@ export function aggregateCall(parser: Parser, parse: Parse, name: string): Expre
     throw unsupported(`${name} with DISTINCT or LIMIT over a window`);
   }
   over = over === undefined ? '' : ` ${over}`;
-  const known = entry.type ?? (KEEPS_TYPE.has(name) ? args[0]?.type : undefined);
-  return plain(
-    entry.emit({ args, distinct, ...inside, over }),
-    args,
-    known === undefined || known === 'NULL' ? {} : { type: known },
-  );
+  const [argument] = args;
+  const type = entry.type ?? (KEEPS_TYPE.has(name) && argument?.type !== 'NULL' ? argument?.type : undefined);
+  const result = plain(entry.emit({ args, distinct, ...inside, over }), args, type === undefined ? {} : { type });
+  return { ...result, model: typeModel(name, type, argument) };
+}
+
+/** SQL of the result's type, for macros around the call: its argument's, where that is the type. */
+function typeModel(name: string, type: Expression['type'], argument: Expression | undefined): string | null {
+  const model = argument ? modelOf(argument) : null;
+  if (name === 'ARRAY_AGG') return model === null ? null : `[${model}]`;
+  if (name === 'AVG') return model === null ? null : `bq_avg(${model}, NULL, NULL, NULL::DOUBLE)`;
+  if (name === 'SUM' || KEEPS_TYPE.has(name)) return model;
+  return type === 'INT64' ? 'NULL::BIGINT' : type === 'BOOL' ? 'NULL::BOOLEAN' : 'NULL::VARCHAR';
 }
 
 const KEEPS_TYPE = new Set(['MIN', 'MAX', 'ANY_VALUE', 'LAG', 'LEAD', 'FIRST_VALUE', 'LAST_VALUE']);

@@ -34,7 +34,11 @@ export const JSON_CALLS: Record<string, Call> = {
     max: 1,
     emit: ([value]) => {
       if (value?.literal === 'null') return plain("'null'", [], { type: 'STRING' });
-      return macro('bq_to_json_string', value ? [value] : [], { type: 'STRING' });
+      if (!value) throw new InvalidQuery('TO_JSON_STRING takes a value');
+      // What a JSON column holds is in this form already.
+      const other = macro('bq_to_json_string', [value]);
+      const sql = `CASE WHEN typeof(${value.sql}) = 'JSON' THEN coalesce((${value.sql})::VARCHAR, 'null') ELSE ${other.sql} END`;
+      return plain(sql, [value, other], { type: 'STRING' });
     },
   },
   TO_JSON: { min: 1, max: 1, emit: ([value]) => macro('bq_to_json', value ? [value] : [], { type: 'JSON' }) },

@@ -1,7 +1,7 @@
 import type { Call } from './call.ts';
 import { formatCall } from './format.ts';
 import { coerce, commonType, compare, concatenate, valueSql } from './operators.ts';
-import { macro, plain, type Expression } from './parser.ts';
+import { composed, macro, plain, type Expression } from './parser.ts';
 import { InvalidQuery, unsupported, type FieldType } from './types.ts';
 
 type Known = FieldType | 'ARRAY' | undefined;
@@ -29,7 +29,8 @@ function unified(min: number, max: number, sql: (args: string[]) => string): Cal
     emit: (given) => {
       const args = coerce(given);
       const untyped = args.every((arg) => arg.literal === 'string' || arg.literal === 'null');
-      return plain(sql(args.map((arg) => (untyped ? valueSql(arg) : arg.sql))), args, commonType(args));
+      const values = untyped ? args.map((arg) => ({ ...arg, sql: valueSql(arg) })) : args;
+      return composed(sql, values, commonType(args));
     },
   };
 }
@@ -50,12 +51,8 @@ export const SCALAR_CALLS: Record<string, Call> = {
     emit: ([condition, ...branches]) => {
       const [yes, no] = coerce(branches);
       if (!condition || !yes || !no) throw new InvalidQuery('IF takes a condition and two values');
-      const known = commonType([yes, no]);
-      return plain(
-        `CASE WHEN ${condition.sql} THEN ${valueSqlOf(yes, no)} ELSE ${valueSqlOf(no, yes)} END`,
-        [condition, yes, no],
-        known,
-      );
+      const values = [condition, { ...yes, sql: valueSqlOf(yes, no) }, { ...no, sql: valueSqlOf(no, yes) }];
+      return composed(([when, a, b]) => `CASE WHEN ${when} THEN ${a} ELSE ${b} END`, values, commonType([yes, no]));
     },
   },
   COALESCE: unified(1, 1000, (args) => `coalesce(${args.join(', ')})`),
@@ -66,7 +63,8 @@ export const SCALAR_CALLS: Record<string, Call> = {
     emit: ([a, b]) => {
       if (!a || !b) throw new InvalidQuery('NULLIF takes two values');
       const same = compare('=', a, b);
-      return plain(`CASE WHEN ${same.sql} THEN NULL ELSE ${valueSql(a)} END`, [same, a], commonType([a]));
+      const values = [same, { ...a, sql: valueSql(a) }];
+      return composed(([when, value]) => `CASE WHEN ${when} THEN NULL ELSE ${value} END`, values, commonType([a]));
     },
   },
   GREATEST: extreme('greatest'),
@@ -149,7 +147,7 @@ function valueSqlOf(value: Expression, other: Expression): string {
 }
 
 function safely(value: Expression): Expression {
-  return plain(`TRY(${value.sql})`, [value]);
+  return composed(([sql]) => `TRY(${sql})`, [value]);
 }
 
 function regexpExtract(args: Expression[]): Expression {

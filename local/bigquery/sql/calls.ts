@@ -8,6 +8,7 @@ import { NULL } from './literals.ts';
 import {
   accept,
   ahead,
+  composed,
   expect,
   identifier,
   javaScriptName,
@@ -53,7 +54,9 @@ export function callExpression(parser: Parser, parse: Parse): Expression {
 
 /** SAFE.: NULL where the function fails. */
 function wrapSafe(value: Expression, safe: boolean): Expression {
-  return safe ? plain(`TRY(${value.sql})`, [value], value.type === undefined ? {} : { type: value.type }) : value;
+  return safe
+    ? composed(([sql]) => `TRY(${sql})`, [value], value.type === undefined ? {} : { type: value.type })
+    : value;
 }
 
 function argumentsOf(parser: Parser, parse: Parse, name: string, call: Call) {

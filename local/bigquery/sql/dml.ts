@@ -74,7 +74,8 @@ function columnModel(table: string, column: string): Expression {
 
 function stored(model: Expression | undefined, value: Expression): string {
   if (model === undefined || value.literal === 'null') return 'NULL';
-  return macro('bq_assign', [model, coerceTo(model, value)]).sql;
+  const coerced = coerceTo(model, value);
+  return `bq_alike(${model.sql}, ${coerced.sql}, ${macro('bq_assign', [model, coerced]).sql})`;
 }
 
 export function updateStatement(parser: Parser): Dml {

@@ -25,6 +25,7 @@ import {
 import {
   accept,
   ahead,
+  composed,
   expect,
   identifier,
   isIdentifier,
@@ -278,7 +279,12 @@ function path(parser: Parser): Expression {
   const [first = ''] = names;
   const alias = names.length === 1 ? parser.aliases.get(first.toLowerCase()) : undefined;
   const name = names.at(-1) ?? '';
-  return plain(alias ?? names.map(quoteName).join('.'), [], { name, path: names });
+  if (alias) return { ...alias, name: first, path: names };
+  // DuckDB chooses among a typed macro's bodies before it looks into the outer query.
+  const inner = parser.ranges.slice(parser.outer);
+  const range = first.toLowerCase();
+  const outer = names.length > 1 && !inner.includes(range) && parser.ranges.includes(range);
+  return { ...plain(names.map(quoteName).join('.'), [], { name, path: names }), ...(outer ? { model: null } : {}) };
 }
 
 function parenthesized(parser: Parser): Expression {
@@ -297,13 +303,20 @@ function parenthesized(parser: Parser): Expression {
 
 type Member = { value: Expression; name?: string | undefined };
 
-function struct(members: Member[]): Expression {
+function struct(members: Member[], ofArray = false): Expression {
   const names = members.map((member) => member.name);
   const sql = members.map(
-    (member, index) => `${quoteName(member.name ?? `_field_${index + 1}`)} := ${valueSql(member.value)}`,
+    (member, index) => `${quoteName(member.name ?? `_field_${index + 1}`)} := ${memberSql(member.value, ofArray)}`,
   );
   const values = members.map((member) => member.value);
   return plain(`struct_pack(${sql.join(', ')})`, values, { type: 'STRUCT', fields: names, values });
+}
+
+/** In a correlated subquery DuckDB names a field after the column inside its macro, unless something is around the macro. */
+function memberSql(value: Expression, ofArray: boolean): string {
+  // Beside others in an array it takes their type, alone it is an INT64.
+  if (value.literal === 'null') return ofArray ? 'NULL' : 'NULL::BIGINT';
+  return value.depth > 0 ? `coalesce(${value.sql})` : valueSql(value);
 }
 
 /** `[…]`: the first STRUCT names the fields of all. */
@@ -319,7 +332,10 @@ function arrayLiteral(parser: Parser, element?: Field): Expression {
   const named = fields
     ? items.map((item) =>
         item.values?.length === fields.length
-          ? struct(item.values.map((value, index) => ({ value, name: fields[index] })))
+          ? struct(
+              item.values.map((value, index) => ({ value, name: fields[index] })),
+              true,
+            )
           : item,
       )
     : coerce(items);
@@ -380,9 +396,16 @@ function caseExpression(parser: Parser): Expression {
   if (accept(parser, 'ELSE')) results.push(expression(parser));
   expect(parser, 'END');
   const values = coerce(results);
-  const when = conditions.map((condition, index) => `WHEN ${condition.sql} THEN ${branchSql(values, index)}`);
-  const otherwise = values.length > branches ? ` ELSE ${branchSql(values, branches)}` : '';
-  return plain(`CASE ${when.join(' ')}${otherwise} END`, [...conditions, ...values], commonType(values));
+  const typed = values.map((value, index) => ({ ...value, sql: branchSql(values, index) }));
+  return composed(
+    (sqls) => {
+      const when = conditions.map((_, index) => `WHEN ${sqls[index]} THEN ${sqls[conditions.length + index]}`);
+      const otherwise = values.length > branches ? ` ELSE ${sqls.at(-1)}` : '';
+      return `CASE ${when.join(' ')}${otherwise} END`;
+    },
+    [...conditions, ...typed],
+    commonType(values),
+  );
 }
 
 function branchSql(values: Expression[], index: number): string {

@@ -71,7 +71,10 @@ const SAFE_CASTS: Partial<Record<Scalar, Overload[]>> = {
     ['x BOOL', 'x'],
   ],
   STRING: [
-    ['x STRING', 'x'],
+    [
+      'x STRING',
+      `CASE WHEN typeof(x) = 'JSON' THEN ${failure("'Invalid cast from JSON to STRING'", 'VARCHAR')} ELSE x END`,
+    ],
     ['x INT64', 'x::VARCHAR'],
     ['x FLOAT64', 'bq_float_text(x)'],
     ['x NUMERIC', "rtrim(rtrim(x::DECIMAL(38,9)::VARCHAR, '0'), '.')"],
@@ -125,32 +128,20 @@ const SAFE_CASTS: Partial<Record<Scalar, Overload[]>> = {
 };
 
 const MESSAGES: Partial<Record<Scalar, string>> = {
-  INT64: "'Bad int64 value: ' || bq_shown(x)",
-  FLOAT64: "'Bad double value: ' || bq_shown(x)",
-  BOOL: "'Bad bool value: ' || bq_shown(x)",
-  NUMERIC: "'Invalid NUMERIC value: ' || bq_shown(x)",
-  BIGNUMERIC: "'Invalid BIGNUMERIC value: ' || bq_shown(x)",
+  INT64: "'Bad int64 value: ' || @",
+  FLOAT64: "'Bad double value: ' || @",
+  BOOL: "'Bad bool value: ' || @",
+  NUMERIC: "'Invalid NUMERIC value: ' || @",
+  BIGNUMERIC: "'Invalid BIGNUMERIC value: ' || @",
   STRING: "'Invalid cast of bytes to UTF8 string'",
-  DATE: "'Invalid date: ''' || bq_shown(x) || ''''",
-  TIME: "'Invalid time string \"' || bq_shown(x) || '\"'",
-  DATETIME: "'Invalid datetime string \"' || bq_shown(x) || '\"'",
-  TIMESTAMP: "'Invalid timestamp: ''' || bq_shown(x) || ''''",
+  DATE: "'Invalid date: ''' || @ || ''''",
+  TIME: "'Invalid time string \"' || @ || '\"'",
+  DATETIME: "'Invalid datetime string \"' || @ || '\"'",
+  TIMESTAMP: "'Invalid timestamp: ''' || @ || ''''",
 };
 
 const HELPERS = [
-  macroSql('bq_scaled_text', [
-    [
-      't',
-      `CASE WHEN t[:1] = '-' THEN '-' ELSE '' END
-       || rtrim(rtrim(regexp_replace(lpad(ltrim(t, '-'), greatest(length(ltrim(t, '-')), 39)::INTEGER, '0'), '([0-9]{38})$', '.\\1'), '0'), '.')`,
-    ],
-  ]),
-  macroSql('bq_bignumeric_text', [['x BIGNUMERIC', `bq_scaled_text((x)."${BIGNUMERIC_FIELD}"::VARCHAR)`]]),
-  macroSql('bq_shown', [
-    ['x BIGNUMERIC', 'bq_bignumeric_text(x)'],
-    ['x BYTES', 'hex(x)'],
-    ['x', 'x::VARCHAR'],
-  ]),
+  macroSql('bq_bignumeric_text', [['x', `bq_scaled_text(struct_extract(x, '${BIGNUMERIC_FIELD}')::VARCHAR)`]]),
   macroSql('bq_bignumeric_in_range', [
     ['b', `CASE WHEN b BETWEEN '-${MOST.slice(0, -1)}8'::BIGNUM AND '${MOST}'::BIGNUM THEN ${big('b')} END`],
   ]),
@@ -184,26 +175,31 @@ const HELPERS = [
   ]),
 ];
 
-/** CAST fails where SAFE_CAST gives NULL; other argument types than the listed are refused. */
+/** The body of SAFE_CAST; other argument types than the listed are refused, as in CAST. */
+function safeCast(target: Scalar, source: Scalar): string {
+  const body = SAFE_CASTS[target]?.find(([parameters]) => parameters === `x ${source}`)?.[1];
+  return body ?? failure(`'Invalid cast from ${source} to ${target}'`, SCALARS[target]);
+}
+
+/** The body of CAST, which fails where SAFE_CAST gives NULL. */
+export function strictCast(target: Scalar, source: Scalar): string {
+  const shown = source === 'BIGNUMERIC' ? 'bq_bignumeric_text(x)' : 'x::VARCHAR';
+  const message = (MESSAGES[target] ?? `'Invalid cast to ${target}'`).replace('@', shown);
+  return `coalesce(${safeCast(target, source)}, CASE WHEN x IS NOT NULL THEN ${failure(message, SCALARS[target])} END)`;
+}
+
 export const CAST_MACROS = [
   ...HELPERS,
   ...SCALAR_NAMES.flatMap((target) => {
-    const casts = SAFE_CASTS[target] ?? [];
     const name = target.toLowerCase();
-    const listed = new Set(casts.map(([parameters]) => parameters));
-    const refused = SCALAR_NAMES.filter((source) => !listed.has(`x ${source}`)).map((source): Overload => [
-      `x ${source}`,
-      failure(`'Invalid cast from ${source} to ${target}'`, SCALARS[target]),
-    ]);
-    const message = MESSAGES[target] ?? `'Invalid cast to ${target}'`;
     return [
-      macroSql(`bq_safe_cast_${name}`, [...casts, ...refused]),
+      macroSql(
+        `bq_safe_cast_${name}`,
+        SCALAR_NAMES.map((source) => [`x ${source}`, safeCast(target, source)]),
+      ),
       macroSql(
         `bq_cast_${name}`,
-        SCALAR_NAMES.map((source) => [
-          `x ${source}`,
-          `coalesce(bq_safe_cast_${name}(x), CASE WHEN x IS NOT NULL THEN ${failure(message, SCALARS[target])} END)`,
-        ]),
+        SCALAR_NAMES.map((source) => [`x ${source}`, strictCast(target, source)]),
       ),
     ];
   }),

@@ -1,5 +1,6 @@
 import { EXTRACT_MACROS } from './calls-date.ts';
-import { failure, macroSql, type Overload } from './macros.ts';
+import { strictCast } from './macros-casts.ts';
+import { failure, macroSql, type Overload, type Scalar } from './macros.ts';
 
 const UTC = (x: string) => `(${x} AT TIME ZONE 'UTC')`;
 const branches = (cases: Record<string, string>) =>
@@ -65,9 +66,9 @@ const TIME_TRUNCS = Object.fromEntries(
 );
 
 /** The typed forms of one constructor; a STRING is cast. */
-function constructor(name: string, overloads: Overload[]): string {
-  const cast: Overload = ['x STRING', `bq_cast_${name}(x)`];
-  return macroSql(`bq_new_${name}`, [cast, ...overloads]);
+function constructor(name: Scalar, overloads: Overload[]): string {
+  const cast: Overload = ['x STRING', strictCast(name, 'STRING')];
+  return macroSql(`bq_new_${name.toLowerCase()}`, [cast, ...overloads]);
 }
 
 const casts = (name: string, types: string[]): Overload[] =>
@@ -119,13 +120,13 @@ export const DATE_MACROS = [
   macroSql('bq_timestamp_seconds', [['n INT64', UTC('bq_datetime_in_range(make_timestamp(n * 1000000))')]]),
   macroSql('bq_timestamp_millis', [['n INT64', UTC('bq_datetime_in_range(make_timestamp(n * 1000))')]]),
   macroSql('bq_timestamp_micros', [['n INT64', UTC('bq_datetime_in_range(make_timestamp(n))')]]),
-  constructor('date', [
-    ...casts('date', ['DATE', 'DATETIME', 'TIMESTAMP']),
+  constructor('DATE', [
+    ...casts('DATE', ['DATE', 'DATETIME', 'TIMESTAMP']),
     ['x TIMESTAMP, z STRING', 'bq_civil_at(x, z)::DATE'],
     ['y INT64, m INT64, d INT64', 'bq_date_in_range(make_date(y, m, d))'],
   ]),
-  constructor('datetime', [
-    ...casts('datetime', ['DATE', 'DATETIME', 'TIMESTAMP']),
+  constructor('DATETIME', [
+    ...casts('DATETIME', ['DATE', 'DATETIME', 'TIMESTAMP']),
     ['x DATE, t TIME', '(x + t)'],
     ['x TIMESTAMP, z STRING', 'bq_civil_at(x, z)'],
     [
@@ -133,14 +134,14 @@ export const DATE_MACROS = [
       'bq_datetime_in_range(make_timestamp(y, mo, d, h, mi, s::DOUBLE))',
     ],
   ]),
-  constructor('timestamp', [
-    ...casts('timestamp', ['DATE', 'DATETIME', 'TIMESTAMP']),
-    ['x STRING, z STRING', 'bq_cast_datetime(x) AT TIME ZONE z'],
+  constructor('TIMESTAMP', [
+    ...casts('TIMESTAMP', ['DATE', 'DATETIME', 'TIMESTAMP']),
+    ['x STRING, z STRING', `(${strictCast('DATETIME', 'STRING')}) AT TIME ZONE z`],
     ['x DATE, z STRING', 'x::TIMESTAMP AT TIME ZONE z'],
     ['x DATETIME, z STRING', 'x AT TIME ZONE z'],
   ]),
-  constructor('time', [
-    ...casts('time', ['TIME', 'DATETIME', 'TIMESTAMP']),
+  constructor('TIME', [
+    ...casts('TIME', ['TIME', 'DATETIME', 'TIMESTAMP']),
     ['x TIMESTAMP, z STRING', 'bq_civil_at(x, z)::TIME'],
     ['h INT64, m INT64, s INT64', 'make_time(h, m, s::DOUBLE)'],
   ]),

@@ -6,6 +6,7 @@ function ofDocument(name: string, parameters: string, json: string, string: stri
 }
 
 const quoted = (sql: string) => `'"' || ${sql} || '"'`;
+const DECIMAL_TEXT = "rtrim(rtrim(x::DECIMAL(38,9)::VARCHAR, '0'), '.')";
 const SCALAR_JSON: Overload[] = [
   // BigQuery writes as numbers only what every JSON reader can hold.
   [
@@ -18,18 +19,27 @@ const SCALAR_JSON: Overload[] = [
   ],
   [
     'x NUMERIC',
-    `CASE WHEN x = trunc(x) AND x BETWEEN -9007199254740992 AND 9007199254740992 THEN bq_safe_cast_string(x) ELSE ${quoted('bq_safe_cast_string(x)')} END`,
+    `CASE WHEN x = trunc(x) AND x BETWEEN -9007199254740992 AND 9007199254740992 THEN ${DECIMAL_TEXT} ELSE ${quoted(DECIMAL_TEXT)} END`,
   ],
   ['x BOOL', 'x::VARCHAR'],
 ];
 
 export const JSON_MACROS = [
+  // A typed macro takes JSON for the VARCHAR that it is to DuckDB: here they are told apart.
+  ofDocument(
+    'bq_assign_json',
+    '',
+    'd',
+    failure("'Value has type STRING which cannot be inserted into a column of type JSON'", 'JSON'),
+  ),
+  `CREATE OR REPLACE TEMP MACRO bq_alike(model, v, result) AS (
+    CASE WHEN (typeof(model) = 'JSON') = (typeof(v) = 'JSON') OR typeof(v) = '"NULL"' THEN result
+      WHEN bq_fail('Value has type ' || typeof(v) || ' which cannot be inserted into a column of type ' || typeof(model)) IS NULL THEN result END);`,
   macroSql('bq_parse_json', [['x STRING', "bq_json_canonical(x, 'exact')::JSON"]]),
   macroSql('bq_parse_json_round', [['x STRING', "bq_json_canonical(x, 'round')::JSON"]]),
   macroSql('bq_to_json_string', [
     ...SCALAR_JSON.map(([parameters, body]): Overload => [parameters, `coalesce(${body}, 'null')`]),
-    // What a JSON column holds is in this form already.
-    ['x STRING', "CASE WHEN typeof(x) = 'JSON' THEN coalesce(x::VARCHAR, 'null') ELSE bq_any_json(x) END"],
+    ['x STRING', 'bq_any_json(x)'],
     ['x', 'bq_any_json(x)'],
   ]),
   macroSql('bq_to_json', [

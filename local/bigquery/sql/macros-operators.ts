@@ -30,7 +30,7 @@ function comparison(operator: string, name: string): string {
     ]),
     ...both('NUMERIC', 'INT64', 'a', 'b', 'a', 'b'),
     ...(['INT64', 'NUMERIC'] as const).flatMap((type) =>
-      both('BIGNUMERIC', type, 'a', 'bq_safe_cast_bignumeric(b)', 'bq_safe_cast_bignumeric(a)', 'b'),
+      both('BIGNUMERIC', type, 'a', 'bq_bignumeric_of_plain(b::VARCHAR)', 'bq_bignumeric_of_plain(a::VARCHAR)', 'b'),
     ),
     ...both('DATETIME', 'DATE', 'a', 'b::TIMESTAMP', 'a::TIMESTAMP', 'b'),
     ...refused('BIGNUMERIC', 'FLOAT64'),
@@ -113,37 +113,42 @@ const ASSIGNABLE: [to: Scalar, from: Scalar][] = [
   ['DATETIME', 'DATE'],
 ];
 
+/** The value if its type is the model's: else DuckDB would cast it by rules of its own. Both branches are it, to keep its type. */
+const STORED = `CASE WHEN typeof(v) = typeof(model) OR typeof(v) = '"NULL"' THEN v
+  WHEN bq_fail('Value has type ' || typeof(v) || ' which cannot be inserted into a column of type ' || typeof(model)) IS NULL THEN v END`;
+
 const ASSIGN = macroSql('bq_assign', [
   ...SCALAR_NAMES.flatMap((to) =>
     SCALAR_NAMES.map((from): Overload => {
       const parameters = `model ${to}, v ${from}`;
       // DuckDB's JSON is a VARCHAR by another name.
-      if (to === 'STRING' && from === 'STRING') return [parameters, stored('VARCHAR')];
+      if (to === 'STRING' && from === 'STRING') return [parameters, STORED];
       if (to === from) return [parameters, 'v'];
       if (ASSIGNABLE.some(([a, b]) => a === to && b === from)) return [parameters, `bq_cast_${to.toLowerCase()}(v)`];
       const message = `'Value has type ${from} which cannot be inserted into a column of type ${to}'`;
       return [parameters, failure(message, SCALARS[to])];
     }),
   ),
-  ['model, v', stored()],
+  ['model, v', STORED],
 ]);
 
-/** The value if its type is the model's: else DuckDB would cast it by rules of its own. */
-function stored(type?: string): string {
-  const refusal = `bq_fail('Value has type ' || typeof(v) || ' which cannot be inserted into a column of type ' || typeof(model))`;
-  return `CASE WHEN typeof(v) = typeof(model) OR typeof(v) = '"NULL"' THEN v WHEN ${refusal} IS NULL THEN ${type ? `NULL::${type}` : 'v'} END`;
-}
-
-/** Aggregates: DuckDB's result of a type that is not BigQuery's, or its NaN, set right. */
+/** Aggregates, chosen by the argument `x`: DuckDB's result of a type that is not BigQuery's, or its NaN, set right. */
 const AGGREGATES = [
-  `CREATE OR REPLACE TEMP MACRO bq_sum(x HUGEINT) AS (x::BIGINT), (x DOUBLE) AS (x), (x DECIMAL(38,9)) AS (x::DECIMAL(38,9));`,
-  `CREATE OR REPLACE TEMP MACRO bq_avg(s HUGEINT, n, a) AS (a), (s DOUBLE, n, a) AS (a),
-    (s DECIMAL(38,9), n, a) AS (bq_divide(s::DECIMAL(38,9), n::DECIMAL(38,9)));`,
+  macroSql('bq_sum', [
+    ['x INT64, total', 'total::BIGINT'],
+    ['x FLOAT64, total', 'total'],
+    ['x NUMERIC, total', 'total::DECIMAL(38,9)'],
+  ]),
+  macroSql('bq_avg', [
+    ['x INT64, total, n, mean', 'mean'],
+    ['x FLOAT64, total, n, mean', 'mean'],
+    ['x NUMERIC, total, n, mean', 'CAST(bq_numeric_divide(total::VARCHAR, n::VARCHAR) AS DECIMAL(38,9))'],
+  ]),
   macroSql('bq_min', [
-    ['least FLOAT64, most FLOAT64', 'CASE WHEN isnan(most) THEN most ELSE least END'],
-    ['least INT64, most INT64', 'least'],
-    ['least NUMERIC, most NUMERIC', 'least'],
-    ['least, most', 'least'],
+    ['x FLOAT64, least, most', 'CASE WHEN isnan(most) THEN most ELSE least END'],
+    ['x INT64, least, most', 'least'],
+    ['x NUMERIC, least, most', 'least'],
+    ['x, least, most', 'least'],
   ]),
   // NaN comes after NULL and before all numbers.
   macroSql('bq_nan_order', [
@@ -154,8 +159,15 @@ const AGGREGATES = [
   ]),
 ];
 
+/** A comparison where DuckDB cannot tell the types in time to choose: they are looked at as the query is planned. */
+function unseen(operator: string, name: string): string {
+  const nan = (side: string) => `(typeof(${side}) = 'DOUBLE' AND ${side}::VARCHAR = 'nan')`;
+  const never = operator === '<>' ? ` OR ${nan('a')}` : ` AND NOT (${nan('a')} OR ${nan('b')})`;
+  return `CREATE OR REPLACE TEMP MACRO ${name}_unseen(a, b) AS ((a ${operator} b${never}) AND bq_comparable(typeof(a), typeof(b)));`;
+}
+
 export const OPERATOR_MACROS = [
-  ...Object.entries(OPERATORS).map(([operator, name]) => comparison(operator, name)),
+  ...Object.entries(OPERATORS).flatMap(([operator, name]) => [comparison(operator, name), unseen(operator, name)]),
   arithmetic('+', 'bq_add', '(a::DECIMAL(38,9) + b::DECIMAL(38,9))::DECIMAL(38,9)', [
     ...dates('').slice(0, 1),
     ['a INT64, b DATE', "bq_date_add(b, a, 'DAY')"],

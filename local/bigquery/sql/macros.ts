@@ -20,17 +20,30 @@ export const SCALAR_NAMES = Object.keys(SCALARS) as Scalar[];
 /** One reading of a macro: its parameters as `x INT64` (a type of ours) or a bare name for any type, and its body. */
 export type Overload = [parameters: string, body: string];
 
-/** A macro that DuckDB chooses a body for by its arguments' types, which are known when it binds, not when we translate. */
+/**
+ * A macro that DuckDB chooses a body for by its arguments' types, which are known when it binds, not when we translate. A second
+ * one, `…_of_model`, chooses by models that are given before the arguments; not where a body calls another typed macro, which
+ * would have to choose again.
+ */
 export function macroSql(name: string, overloads: Overload[]): string {
-  const bodies = overloads.map(([parameters, body]) => {
-    const typed = parameters.replaceAll(
-      /\b(?<name>\w+) (?<type>[A-Z][A-Z0-9]+)\b/gu,
-      (whole, parameter: string, type: string) =>
-        Object.hasOwn(SCALARS, type) ? `${parameter} ${SCALARS[type as Scalar]}` : whole,
-    );
-    return `(${typed}) AS (${body})`;
+  const bodies = overloads.map(([parameters, body]) => `(${duckTyped(parameters)}) AS (${body})`);
+  const direct = `CREATE OR REPLACE TEMP MACRO ${name}${bodies.join(', ')};`;
+  if (overloads.some(([, body]) => /\bbq_(?:safe_)?cast_/u.test(body))) return direct;
+  const modelled = overloads.map(([parameters, body]) => {
+    const models = parameters.split(', ').map((parameter) => `m_${parameter}`);
+    const names = parameters.split(', ').map((parameter) => parameter.replace(/ .*/u, ''));
+    return `(${duckTyped(models.join(', '))}, ${names.join(', ')}) AS (${body})`;
   });
-  return `CREATE OR REPLACE TEMP MACRO ${name}${bodies.join(', ')};`;
+  return `${direct}\nCREATE OR REPLACE TEMP MACRO ${name}_of_model${modelled.join(', ')};`;
+}
+
+/** `x INT64` as `x BIGINT`. */
+function duckTyped(parameters: string): string {
+  return parameters.replaceAll(
+    /\b(?<name>\w+) (?<type>[A-Z][A-Z0-9]+)\b/gu,
+    (whole, parameter: string, type: string) =>
+      Object.hasOwn(SCALARS, type) ? `${parameter} ${SCALARS[type as Scalar]}` : whole,
+  );
 }
 
 /** SQL text of a failure that ends the query with this message; `message` is SQL too. */

@@ -1,5 +1,5 @@
 import { cast } from './literals.ts';
-import { macro, plain, type Expression } from './parser.ts';
+import { composed, macro, modelOf, plain, type Expression } from './parser.ts';
 import { duckType, InvalidQuery, type Field } from './types.ts';
 
 const COMPARISONS: Record<string, string> = {
@@ -23,11 +23,14 @@ export function isComparison(operator: string): boolean {
 export function compare(operator: string, left: Expression, right: Expression): Expression {
   const [a, b] = coerce([left, right]) as [Expression, Expression];
   const direct = operator === '!=' ? '<>' : operator;
-  const unlike = a.type !== b.type || a.type === undefined || !COMPARE_ALIKE.has(a.type);
+  const alike = a.type === b.type && a.type !== undefined && COMPARE_ALIKE.has(a.type);
   // A string literal has by now the other side's type, which is none that compares differently.
   const literal = [left, right].some((side) => side.literal === 'string' || side.literal === 'null');
-  if (!unlike || literal) return plain(`(${a.sql} ${direct} ${b.sql})`, [a, b], { type: 'BOOL' });
-  return macro(COMPARISONS[operator] ?? '', [a, b], { type: 'BOOL' });
+  if (alike || literal) return plain(`(${a.sql} ${direct} ${b.sql})`, [a, b], { type: 'BOOL' });
+  const name = COMPARISONS[operator] ?? '';
+  if (a.model === null || b.model === null)
+    return plain(`${name}_unseen(${a.sql}, ${b.sql})`, [a, b], { type: 'BOOL' });
+  return macro(name, [a, b], { type: 'BOOL' });
 }
 
 export function arithmetic(operator: string, left: Expression, right: Expression): Expression {
@@ -45,8 +48,13 @@ export function coerce(values: Expression[]): Expression[] {
 }
 
 export function coerceTo(model: Expression, value: Expression): Expression {
-  if (value.literal === 'string' && model.type !== 'STRING') return macro('bq_coerce_string', [model, value]);
-  if (value.literal === 'float' && model.type !== 'FLOAT64') return macro('bq_coerce_float', [model, value]);
+  const seen = modelOf(model);
+  // Of a type that nobody can tell yet, DuckDB makes the literal what it meets.
+  if (seen === null) return value;
+  if (value.literal === 'string' && model.type !== 'STRING') {
+    return macro('bq_coerce_string', [seen, value], model.type === undefined ? {} : { type: model.type });
+  }
+  if (value.literal === 'float' && model.type !== 'FLOAT64') return macro('bq_coerce_float', [seen, value]);
   return value;
 }
 
@@ -60,9 +68,11 @@ export function negate(value: Expression): Expression {
 
 /** `||` and CONCAT: NULL if any part is; only STRING, BYTES and arrays. */
 export function concatenate(parts: Expression[]): Expression {
-  const sides = parts.map((part) => (part.type === 'STRING' ? part : macro('bq_concatenable', [part])));
+  const sides = parts.map((part) =>
+    part.type === 'STRING' || part.literal === 'null' ? part : macro('bq_concatenable', [part]),
+  );
   const type = parts.find((part) => part.type === 'STRING' || part.type === 'BYTES')?.type;
-  return plain(`(${sides.map((side) => side.sql).join(' || ')})`, sides, type === undefined ? {} : { type });
+  return composed((sqls) => `(${sqls.join(' || ')})`, sides, type === undefined ? {} : { type });
 }
 
 export function bitwise(operator: string, left: Expression, right: Expression): Expression {
@@ -80,8 +90,9 @@ export function valueSql(value: Expression): string {
 export function assign(field: Field, value: Expression): Expression {
   if (value.literal === 'null') return cast(value, field, false);
   const model = plain(`NULL::${duckType(field)}`, [], { type: field.mode === 'REPEATED' ? 'ARRAY' : field.type });
-  const coerced = coerceTo(model, value);
-  return macro('bq_assign', [model, coerced], model.type === undefined ? {} : { type: model.type });
+  const known = model.type === undefined ? {} : { type: model.type };
+  if (field.type === 'JSON' && field.mode !== 'REPEATED') return macro('bq_assign_json', [value], known);
+  return macro('bq_assign', [model, coerceTo(model, value)], known);
 }
 
 /** The type that all share, NULLs aside. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { position, type Token } from './lexer.ts';
-import { InvalidQuery, type Field, type FieldType } from './types.ts';
+import { duckType, InvalidQuery, unsupported, type Field, type FieldType } from './types.ts';
 
 export type TableRef = { project: string; dataset: string; table: string };
 export type ParameterType = {
@@ -47,6 +47,11 @@ export type Expression = {
   fields?: (string | undefined)[];
   /** The STRUCT's values, so that an array can give its elements the first one's field names. */
   values?: Expression[];
+  /**
+   * SQL of the same type for choosing among a typed macro's bodies, which DuckDB does before it can bind an aggregate, a window
+   * function or an outer query's column. Undefined: the expression itself serves. Null: there is none.
+   */
+  model?: string | null;
   /** How many typed macros are nested in it: DuckDB binds a typed macro's arguments twice. */
   depth: number;
 };
@@ -63,8 +68,10 @@ export type Parser = {
   ctes: string[];
   /** Names that FROM clauses in scope give to their tables, lower case: `alias.array` in FROM is an array of that row. */
   ranges: string[];
-  /** SELECT-list aliases that GROUP BY, HAVING and ORDER BY may use, lower case, with their SQL. */
-  aliases: Map<string, string>;
+  /** How many of them, from the first, are those of enclosing queries. */
+  outer: number;
+  /** SELECT-list aliases that GROUP BY, HAVING and ORDER BY may use, lower case. */
+  aliases: Map<string, Expression>;
   positional: number;
   unnamed: number;
   query: (parser: Parser, as?: 'array' | 'scalar') => { sql: string; columns: (string | undefined)[] | undefined };
@@ -75,22 +82,52 @@ const DEEPEST = 14;
 
 /** A call of one of our typed macros. Throws InvalidQuery beyond the depth that DuckDB binds in reasonable time. */
 export function macro(name: string, parts: (Expression | string)[], known: Partial<Expression> = {}): Expression {
-  const depth = 1 + Math.max(0, ...parts.map((part) => (typeof part === 'string' ? 0 : part.depth)));
+  const given = parts.map((part) => (typeof part === 'string' ? { sql: part, depth: 0 } : part));
+  const depth = 1 + Math.max(0, ...given.map((part) => part.depth));
   if (depth > DEEPEST) {
     throw new InvalidQuery(
       `The local BigQuery nests at most ${DEEPEST} operators and functions in one expression: use a subquery`,
     );
   }
-  return {
-    sql: `${name}(${parts.map((part) => (typeof part === 'string' ? part : part.sql)).join(', ')})`,
-    depth,
-    ...known,
-  };
+  const values = given.map((part) => part.sql).join(', ');
+  if (given.every((part) => part.model === undefined)) return { sql: `${name}(${values})`, depth, ...known };
+  const models = given.map(modelOf);
+  if (models.includes(null)) {
+    throw unsupported(
+      `${name.replace('bq_', '').toUpperCase()} of an aggregate, window function or outer column here: name it in a subquery first`,
+    );
+  }
+  const model = typedNull(known.type) ?? `${name}(${models.join(', ')})`;
+  return { sql: `${name}_of_model(${models.join(', ')}, ${values})`, depth, model, ...known };
+}
+
+/** SQL that tells the expression's type where DuckDB cannot see it yet. */
+export function modelOf(value: Expression): string | null {
+  return value.model === undefined ? value.sql : value.model;
 }
 
 /** SQL of our own around translated parts. */
 export function plain(sql: string, parts: Expression[], known: Partial<Expression> = {}): Expression {
-  return { sql, depth: Math.max(0, ...parts.map((part) => part.depth)), ...known };
+  const depth = Math.max(0, ...parts.map((part) => part.depth));
+  if (parts.every((part) => part.model === undefined)) return { sql, depth, ...known };
+  return { sql, depth, model: typedNull(known.type), ...known };
+}
+
+/** SQL of our own whose type follows from its parts' types. */
+export function composed(
+  build: (parts: string[]) => string,
+  parts: Expression[],
+  known: Partial<Expression> = {},
+): Expression {
+  const models = parts.map(modelOf).filter((model) => model !== null);
+  const model = models.length === parts.length ? { model: build(models) } : {};
+  const result = plain(build(parts.map((part) => part.sql)), parts, known);
+  return result.model === null ? { ...result, ...model } : result;
+}
+
+function typedNull(type: Expression['type']): string | null {
+  if (type === undefined || type === 'NULL' || type === 'ARRAY' || type === 'STRUCT') return null;
+  return `NULL::${duckType({ name: '', type, mode: 'NULLABLE' })}`;
 }
 
 export function peek(parser: Parser, ahead = 0): Token {

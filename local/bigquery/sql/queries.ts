@@ -25,13 +25,14 @@ type Item = { sql: string; name?: string | undefined; value?: Expression };
 
 /** Parses a query expression: WITH, SELECT, set operations, ORDER BY, LIMIT. The names of its columns are given where no star hides them. */
 export function query(parser: Parser, as?: 'array' | 'scalar'): Query {
-  const { ctes, ranges, aliases, unnamed } = parser;
+  const { ctes, ranges, outer, aliases, unnamed } = parser;
   const withs = accept(parser, 'WITH') ? withClause(parser) : '';
   parser.aliases = new Map();
   parser.unnamed = 0;
+  parser.outer = ranges.length;
   const body = setOperations(parser, as);
   const sql = `${withs}${body.sql}`;
-  Object.assign(parser, { ctes, ranges, aliases, unnamed });
+  Object.assign(parser, { ctes, ranges, outer, aliases, unnamed });
   return { sql, columns: body.columns };
 }
 
@@ -132,9 +133,9 @@ function ordering(parser: Parser, of: Operand, combined: boolean): OrderItem[] {
   });
 }
 
-function aliasesOf(items: Item[]): Map<string, string> {
+function aliasesOf(items: Item[]): Map<string, Expression> {
   return new Map(
-    items.flatMap((item) => (item.name && item.value ? [[item.name.toLowerCase(), item.value.sql] as const] : [])),
+    items.flatMap((item) => (item.name && item.value ? [[item.name.toLowerCase(), item.value] as const] : [])),
   );
 }
 

@@ -2,6 +2,7 @@ import {
   ANY,
   BIGINT,
   BLOB,
+  BOOLEAN,
   DOUBLE,
   DuckDBListValue,
   LIST,
@@ -14,7 +15,7 @@ import { divideNumeric, multiplyNumeric, roundedFloat, roundedText } from './dec
 import { fingerprint64 } from './fingerprint.ts';
 import { atPointer, canonicalJson, JsonError, parseJson, scalarText, writeJson, type Json } from './json.ts';
 import type { Scalar } from './scalars.ts';
-import { InvalidQuery } from './types.ts';
+import { bignumericText, InvalidQuery } from './types.ts';
 
 /** A function of strings alone. */
 function ofStrings(
@@ -64,8 +65,10 @@ export const SCALAR_FUNCTIONS: Scalar[] = [
     returns: VARCHAR,
     call: (value, scale) => roundedFloat(Number(value), Number(scale)),
   },
+  ofStrings('bq_scaled_text', 1, (unscaled) => bignumericText(BigInt(unscaled))),
   ofStrings('bq_numeric_multiply', 2, multiplyNumeric),
   ofStrings('bq_numeric_divide', 2, divideNumeric),
+  ofStrings('bq_comparable', 2, comparable, BOOLEAN),
   ofStrings('bq_zone', 1, zone),
   ofStrings('bq_unicode_upper', 1, (text) => text.toUpperCase()),
   ofStrings('bq_unicode_lower', 1, (text) => text.toLowerCase()),
@@ -134,4 +137,13 @@ function jsonNumber(text: string, type: string): string {
     throw new InvalidQuery(`The provided JSON number: ${json.raw} cannot be converted to an int64`);
   }
   return String(whole);
+}
+
+/** Whether BigQuery compares these types of DuckDB's at all. */
+function comparable(left: string, right: string): true {
+  const kind = (type: string) => (/^(?:BIGINT|DOUBLE|DECIMAL.*|INTEGER)$/u.test(type) ? 'a number' : type);
+  if (kind(left) !== kind(right) && ![left, right].includes('"NULL"')) {
+    throw new InvalidQuery(`No matching signature for a comparison of ${left} and ${right}`);
+  }
+  return true;
 }

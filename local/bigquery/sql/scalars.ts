@@ -32,6 +32,11 @@ export function registerScalar(connection: DuckDBConnection, scalar: Scalar): vo
           for (let row = 0; row < chunk.rowCount; row += 1) {
             const args = columns.map((column) => column.getItem(row));
             const [column] = columns;
+            // DuckDB fills in NULLs for a function only where all its arguments are constants.
+            if (!scalar.takesNulls && args.includes(null)) {
+              output.setItem(row, null);
+              continue;
+            }
             output.setItem(
               row,
               scalar.typed && column ? scalar.typed(args[0] ?? null, column.type) : scalar.call(...args),

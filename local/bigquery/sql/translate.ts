@@ -1,13 +1,5 @@
 import { position, tokenize } from './lexer.ts';
-import {
-  accept,
-  peek,
-  unexpected,
-  type Context,
-  type JavaScriptFunction,
-  type Parser,
-  type TableRef,
-} from './parser.ts';
+import { accept, peek, unexpected, type Context, type JavaScriptFunction, type Parser } from './parser.ts';
 import { query } from './queries.ts';
 import type { Statement } from './statement.ts';
 import { statement, temporaryFunction } from './statements.ts';
@@ -32,6 +24,7 @@ export function translate(sql: string, context: Context): { statements: Statemen
     functions: [],
     ctes: [],
     ranges: [],
+    outer: 0,
     aliases: new Map(),
     positional: 0,
     unnamed: 0,
