@@ -109,7 +109,7 @@ export const createJson = (bucket: string, name: string, value: unknown): Promis
 /** Names under a prefix, in order, each with its live generation. */
 export async function listObjects(bucket: string, prefix: string): Promise<Map<string, string>> {
   try {
-    const [files] = await bucketNamed(bucket).getFiles({ prefix, fields: 'items(name,generation),nextPageToken' });
+    const [files] = await bucketNamed(bucket).getFiles({ prefix });
     return new Map(files.map(({ name, metadata }) => [name, String(metadata.generation)]));
   } catch (error) {
     throw storageError(error, 'list', bucket, prefix);
