@@ -31,7 +31,8 @@ const Failure = z.object({
   /** Names the fault; two messages with one key are one fault. */
   fault: z.string().max(300),
   kind: z.enum(['failed', 'blocked', 'information']),
-  what: z.string().max(2500),
+  /** Slack takes 3,000 characters a section; a message that is longer must be told all the same. */
+  what: z.string().transform((text) => (text.length > 2500 ? `${text.slice(0, 2499)}…` : text)),
   attempts: z.number().int().positive(),
 });
 export type Failure = z.infer<typeof Failure>;

@@ -36,8 +36,8 @@ export function retryCommands(
   dataBucket: string,
 ): string[] {
   if (step === 'export' || !plan) {
-    const region = plan ? ` --region ${plan.config.region}` : '';
-    return [`gcloud run jobs execute mirror-export${region}`];
+    const place = plan ? ` --project=${plan.config.project} --region=${plan.config.region}` : '';
+    return [`gcloud run jobs execute mirror-export${place}`];
   }
   const { topic, body, attributes } = retryMessage(plan, step, chunk, dataBucket);
   const listed = Object.entries(attributes).map(([key, value]) => `${key}=${value}`);

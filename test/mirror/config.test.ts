@@ -34,7 +34,15 @@ for (const name of fixtures.filter((fixture) => fixture.startsWith('bad-'))) {
 
 test('there are fixtures of both kinds', () => {
   const count = (prefix: string): number => fixtures.filter((name) => name.startsWith(prefix)).length;
-  assert.deepEqual([count('good-'), count('bad-')], [2, 14]);
+  assert.deepEqual([count('good-'), count('bad-')], [2, 13]);
+});
+
+// Not a fixture: a formatter cannot read it either.
+test('what is no YAML is refused with its line', () => {
+  assert.throws(() => parseConfig('project: commons-prod\nregion: "us-central1\nchunks: [\n', 'mirror.yaml'), {
+    name: 'ConfigurationError',
+    message: 'mirror.yaml is not valid YAML:\n  line 4: Missing closing "quote',
+  });
 });
 
 test('faults that are found later name the line of the key or the entry, in the order of the file', () => {
