@@ -1,4 +1,4 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 
 /** The layout's version. A directory of another one is left alone: its rows may be all that somebody has. */
@@ -15,7 +15,10 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
   const root = path.resolve(directory);
   const at = (...names: string[]): string => path.join(root, ...names);
   try {
-    await mkdir(root, { recursive: true });
+    // Rows are in it: nobody else reads it. PostgreSQL, which refuses to run as root, must be able to pass through.
+    process.umask(0o077);
+    await makePassable(root);
+    await makePassable(at('postgres'));
     await checkVersion(root, at('VERSION'));
     await takeLock(root, at('lock'));
     await mkdir(at('logs'), { recursive: true });
@@ -27,6 +30,12 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
     );
   }
   return { path: at, release: () => rm(at('lock'), { force: true }) };
+}
+
+/** Makes a directory that others may pass through, not list; one that is there already keeps its mode. */
+async function makePassable(directory: string): Promise<void> {
+  const created = await mkdir(directory, { recursive: true });
+  if (created !== undefined) await chmod(directory, 0o711);
 }
 
 async function checkVersion(root: string, file: string): Promise<void> {
