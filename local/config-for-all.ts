@@ -24,13 +24,14 @@ export async function configForAll(sourceUrl: string): Promise<string> {
     );
   }
   const bySchema = Map.groupBy(tables, ({ schema }) => schema);
+  const names = chunkNames([...bySchema.keys()]);
   const config = {
     project: 'commons-local',
     region: 'us-central1',
     location: 'US',
     dataset: 'commons',
-    chunks: [...bySchema].map(([schema, list], i) => ({
-      name: chunkName(schema, i),
+    chunks: [...bySchema.values()].map((list, i) => ({
+      name: names[i],
       tables: list.map((table) => tableText(table)),
     })),
     // Somebody looking at their own database wants to see it, with the refused rows counted in the report.
@@ -39,11 +40,18 @@ export async function configForAll(sourceUrl: string): Promise<string> {
   return `# Written for this database by commons-mirror; copy it and shorten it: patterns such as public.* are allowed.\n${stringify(config)}`;
 }
 
-function chunkName(schema: string, index: number): string {
-  const plain = schema
-    .toLowerCase()
-    .replaceAll(/[^a-z0-9]+/gu, '-')
-    .replaceAll(/^[-\d]+|-+$/gu, '')
-    .slice(0, 30);
-  return `${plain || 'schema'}${index === 0 ? '' : `-${index + 1}`}`.replace(/^builder$/u, 'builder-tables');
+/** A chunk's name after its schema; numbered only where two would be alike, or like the Builder list's. */
+function chunkNames(schemas: string[]): string[] {
+  const taken = new Set(['builder']);
+  return schemas.map((schema) => {
+    const plain = schema
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9]+/gu, '-')
+      .replaceAll(/^[-\d]+|-+$/gu, '')
+      .slice(0, 30);
+    let name = plain || 'schema';
+    for (let n = 2; taken.has(name); n++) name = `${plain || 'schema'}-${n}`;
+    taken.add(name);
+    return name;
+  });
 }
