@@ -38,12 +38,12 @@ export const DATE_CALLS: Record<string, Call> = {
   CURRENT_DATE: {
     min: 0,
     max: 1,
-    emit: ([zone]) => plain(`bq_civil_at(now(), ${zoneSql(zone)})::DATE`, zone ? [zone] : [], { type: 'DATE' }),
+    emit: ([zone]) => plain(`bq_civil_at(now(), ${zoneSql(zone).sql})::DATE`, zone ? [zone] : [], { type: 'DATE' }),
   },
   CURRENT_TIME: {
     min: 0,
     max: 1,
-    emit: ([zone]) => plain(`bq_civil_at(now(), ${zoneSql(zone)})::TIME`, zone ? [zone] : [], { type: 'TIME' }),
+    emit: ([zone]) => plain(`bq_civil_at(now(), ${zoneSql(zone).sql})::TIME`, zone ? [zone] : [], { type: 'TIME' }),
   },
   DATE: constructor('date', 'DATE', [1, 2, 3]),
   DATETIME: constructor('datetime', 'DATETIME', [1, 2, 6]),

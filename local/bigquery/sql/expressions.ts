@@ -266,6 +266,8 @@ function isKeywordAlone(text: string): boolean {
   return /^(?:true|false|null)$/iu.test(text);
 }
 
+const PSEUDO = new Set(['_TABLE_SUFFIX', '_PARTITIONTIME', '_PARTITIONDATE', '_FILE_NAME']);
+
 /** A name or dotted path; a SELECT alias where one is in scope. */
 function path(parser: Parser): Expression {
   const names = [identifier(parser)];
@@ -276,6 +278,8 @@ function path(parser: Parser): Expression {
     if (token.kind !== 'word' && token.kind !== 'quoted') throw unexpected(parser, 'identifier');
     names.push(token.text);
   }
+  const pseudo = names.find((name) => PSEUDO.has(name.toUpperCase()));
+  if (pseudo !== undefined) throw unsupported(`the pseudo-column ${pseudo}`);
   const [first = ''] = names;
   const alias = names.length === 1 ? parser.aliases.get(first.toLowerCase()) : undefined;
   const name = names.at(-1) ?? '';
@@ -364,9 +368,9 @@ const SPECIAL: Record<string, (parser: Parser) => Expression> = {
       return arrayLiteral(parser, element);
     }
     expect(parser, '(');
-    const { sql } = parser.query(parser, 'array');
+    const { sql, list } = parser.query(parser, 'array');
     expect(parser, ')');
-    return plain(`ARRAY(${sql})`, [], { type: 'ARRAY' });
+    return plain(list ?? `ARRAY(${sql})`, [], { type: 'ARRAY' });
   },
   STRUCT: structExpression,
 };

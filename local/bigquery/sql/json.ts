@@ -44,10 +44,15 @@ export function parseJson(text: string): Json {
   };
 
   const string = (): string => {
-    const raw = take(/"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*"/uy);
+    const raw = take(/"[^"\\]*(?:\\.[^"\\]*)*"/uy);
     if (raw === undefined) throw fail('invalid string');
-    const parsed: unknown = JSON.parse(raw);
-    const result = String(parsed);
+    let result: string;
+    try {
+      // JavaScript's strings and escapes are JSON's.
+      result = String(JSON.parse(raw));
+    } catch {
+      throw fail('invalid string');
+    }
     if (!result.isWellFormed()) throw fail('surrogate without its pair');
     return result;
   };

@@ -9,7 +9,7 @@ export type Token = {
   end: number;
 };
 
-const SYMBOLS = ['=>', '<=', '>=', '!=', '<>', '||', '<<', '>>', ...'()[],.;+-*/=<>&|^~@?:'];
+const SYMBOLS = ['=>', '<=', '>=', '!=', '<>', '||', '<<', '>>', ...'()[],.;+-*/=<>&|^~@?:'.split('')];
 const ESCAPES: Record<string, string> = {
   a: '\u0007',
   b: '\b',

@@ -71,8 +71,7 @@ function constructor(name: Scalar, overloads: Overload[]): string {
   return macroSql(`bq_new_${name.toLowerCase()}`, [cast, ...overloads]);
 }
 
-const casts = (name: string, types: string[]): Overload[] =>
-  types.map((type) => [`x ${type}`, `bq_safe_cast_${name}(x)`]);
+const casts = (name: Scalar, types: Scalar[]): Overload[] => types.map((type) => [`x ${type}`, strictCast(name, type)]);
 
 export const DATE_MACROS = [
   macroSql('bq_civil_at', [['x, z', 'x AT TIME ZONE z']]),
@@ -87,18 +86,20 @@ export const DATE_MACROS = [
   inRange('bq_datetime_in_range', 'TIMESTAMP'),
   macroSql('bq_floor_div', [['n, d', '(n - ((n % d) + d) % d) // d']]),
   macroSql('bq_sunday', [['d', 'd - dayofweek(d)::INTEGER']]),
-  macroSql('bq_date_add', [['x, n, part', `bq_date_in_range((x + ${branches(SHIFT_DAYS)})::DATE)`]]),
+  macroSql('bq_date_add', [['x DATE, n, part', `bq_date_in_range((x + ${branches(SHIFT_DAYS)})::DATE)`]]),
   macroSql('bq_datetime_add', [
-    ['x, n, part', `bq_datetime_in_range(x + ${branches({ ...SHIFT_DAYS, ...SHIFT_TIMES })})`],
+    ['x DATETIME, n, part', `bq_datetime_in_range(x + ${branches({ ...SHIFT_DAYS, ...SHIFT_TIMES })})`],
   ]),
-  macroSql('bq_timestamp_add', [['x, n, part', `${UTC(`bq_datetime_add(${UTC('x')}, n, part)`)}`]]),
-  macroSql('bq_time_add', [['x, n, part', `(x + ${branches(SHIFT_TIMES)})`]]),
-  macroSql('bq_date_diff', [['a, b, part', `(${branches(DATE_DIFFS)})`]]),
-  macroSql('bq_datetime_diff', [['a, b, part', `(${branches({ ...DATE_DIFFS, ...boundaries('epoch_us') })})`]]),
+  macroSql('bq_timestamp_add', [['x TIMESTAMP, n, part', UTC(`bq_datetime_add(${UTC('x')}, n, part)`)]]),
+  macroSql('bq_time_add', [['x TIME, n, part', `(x + ${branches(SHIFT_TIMES)})`]]),
+  macroSql('bq_date_diff', [['a DATE, b DATE, part', `(${branches(DATE_DIFFS)})`]]),
+  macroSql('bq_datetime_diff', [
+    ['a DATETIME, b DATETIME, part', `(${branches({ ...DATE_DIFFS, ...boundaries('epoch_us') })})`],
+  ]),
   // A TIMESTAMP's difference is in whole units, not in boundaries.
   macroSql('bq_timestamp_diff', [
     [
-      'a, b, part',
+      'a TIMESTAMP, b TIMESTAMP, part',
       branches(
         Object.fromEntries(
           Object.entries(UNITS).map(([part, unit]) => [part, `(epoch_us(a) - epoch_us(b)) // ${unit}`]),
@@ -106,12 +107,14 @@ export const DATE_MACROS = [
       ),
     ],
   ]),
-  macroSql('bq_time_diff', [['a, b, part', branches(boundaries('epoch_us'))]]),
-  macroSql('bq_date_trunc', [['x, part', branches(DATE_TRUNCS)]]),
-  macroSql('bq_datetime_trunc', [['x, part', branches({ ...timestamps(DATE_TRUNCS), ...TIME_TRUNCS })]]),
-  macroSql('bq_timestamp_trunc', [['x, part, z', 'bq_datetime_trunc(bq_civil_at(x, z), part) AT TIME ZONE z']]),
-  macroSql('bq_time_trunc', [['x, part', `bq_datetime_trunc(DATE '1970-01-01' + x, part)::TIME`]]),
-  macroSql('bq_last_day', [['x', 'last_day(x)']]),
+  macroSql('bq_time_diff', [['a TIME, b TIME, part', branches(boundaries('epoch_us'))]]),
+  macroSql('bq_date_trunc', [['x DATE, part', branches(DATE_TRUNCS)]]),
+  macroSql('bq_datetime_trunc', [['x DATETIME, part', branches({ ...timestamps(DATE_TRUNCS), ...TIME_TRUNCS })]]),
+  macroSql('bq_timestamp_trunc', [
+    ['x TIMESTAMP, part, z', 'bq_datetime_trunc(bq_civil_at(x, z), part) AT TIME ZONE z'],
+  ]),
+  macroSql('bq_time_trunc', [['x TIME, part', `bq_datetime_trunc(DATE '1970-01-01' + x, part)::TIME`]]),
+  macroSql('bq_last_day', [['x DATE', 'last_day(x)']]),
   macroSql('bq_unix_date', [['x DATE', "date_diff('day', DATE '1970-01-01', x)"]]),
   macroSql('bq_date_from_unix_date', [['n INT64', "bq_date_add(DATE '1970-01-01', n, 'DAY')"]]),
   macroSql('bq_unix_seconds', [['x TIMESTAMP', 'bq_floor_div(epoch_us(x), 1000000)']]),

@@ -74,7 +74,16 @@ export type Parser = {
   aliases: Map<string, Expression>;
   positional: number;
   unnamed: number;
-  query: (parser: Parser, as?: 'array' | 'scalar') => { sql: string; columns: (string | undefined)[] | undefined };
+  query: (parser: Parser, as?: 'array' | 'scalar') => Query;
+};
+
+/** A translated query. */
+export type Query = {
+  sql: string;
+  /** Its columns' names, undefined where a star hides them. */
+  columns: (string | undefined)[] | undefined;
+  /** The array of its rows as an expression without a subquery, where it only picks elements of an array. */
+  list?: string | undefined;
 };
 
 /** Beyond this, binding would take seconds: each level of typed macros doubles it. */

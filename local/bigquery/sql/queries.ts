@@ -15,10 +15,9 @@ import {
   unexpected,
   type Expression,
   type Parser,
+  type Query,
 } from './parser.ts';
 import { InvalidQuery, quoteName, unsupported } from './types.ts';
-
-type Query = { sql: string; columns: (string | undefined)[] | undefined };
 
 /** One item of a SELECT list; `name` is undefined for a star. */
 type Item = { sql: string; name?: string | undefined; value?: Expression };
@@ -33,7 +32,7 @@ export function query(parser: Parser, as?: 'array' | 'scalar'): Query {
   const body = setOperations(parser, as);
   const sql = `${withs}${body.sql}`;
   Object.assign(parser, { ctes, ranges, outer, aliases, unnamed });
-  return { sql, columns: body.columns };
+  return { sql, columns: body.columns, list: withs === '' ? body.list : undefined };
 }
 
 function withClause(parser: Parser): string {
@@ -82,7 +81,9 @@ function setOperations(parser: Parser, as?: 'array' | 'scalar'): Query {
         ? `SELECT * FROM (${sql}) ORDER BY ${orderSql(order)}`
         : `${sql} ORDER BY ${orderSql(order)}`;
   }
-  return { sql: `${sql}${limit(parser)}`, columns: left.columns };
+  const limited = limit(parser);
+  const picked = order === undefined && limited === '' ? left.list : undefined;
+  return { sql: `${sql}${limited}`, columns: left.columns, list: picked };
 }
 
 type Operand = Query & { distinct: boolean; items: Item[] };
@@ -156,7 +157,8 @@ function select(parser: Parser): Operand {
   const items = selectList(parser, sources);
   if (sources.length > 0) parser.at = afterFrom;
   const from = sources.length > 0 ? ` FROM ${sources.map((source) => source.sql).join('')}` : '';
-  const where = accept(parser, 'WHERE') ? ` WHERE ${expression(parser).sql}` : '';
+  const condition = accept(parser, 'WHERE') ? expression(parser) : undefined;
+  const where = condition ? ` WHERE ${condition.sql}` : '';
   const group = accept(parser, 'GROUP', 'BY') ? ` GROUP BY ${grouping(parser, items)}` : '';
   parser.aliases = aliasesOf(items);
   const having = accept(parser, 'HAVING') ? ` HAVING ${expression(parser).sql}` : '';
@@ -166,11 +168,30 @@ function select(parser: Parser): Operand {
   const listed = items.map((item) => item.sql).join(', ');
   const clauses = `${from}${where}${group}${having}${qualify}`;
   const columns = items.every((item) => item.name !== undefined) ? items.map((item) => item.name) : undefined;
+  const simple = !distinct && `${group}${having}${qualify}` === '';
   if (asStruct) {
+    const list = simple ? pickedList(sources, items, condition) : undefined;
     const sql = `SELECT "_row" FROM (SELECT ${distinct ? 'DISTINCT ' : ''}${listed}${clauses}) AS "_row"`;
-    return { sql, columns: [undefined], distinct: true, items: [] };
+    return { sql, columns: [undefined], distinct: true, items: [], list };
   }
   return { sql: `SELECT ${distinct ? 'DISTINCT ' : ''}${listed}${clauses}`, columns, distinct, items };
+}
+
+/**
+ * `ARRAY(SELECT AS STRUCT e.* FROM UNNEST(array) AS e WHERE …)` without a subquery: DuckDB then sees the columns in the array, where
+ * in a subquery they would be an outer query's.
+ */
+function pickedList(sources: Source[], items: Item[], condition: Expression | undefined): string | undefined {
+  const [source] = sources;
+  const [item] = items;
+  if (sources.length !== 1 || items.length !== 1 || !source?.array || item?.sql !== `${quoteName(source.name)}.*`)
+    return undefined;
+  // The element's type is as hidden in a lambda.
+  if (condition && condition.depth > 0) return undefined;
+  const kept = condition
+    ? `list_filter(${source.array.sql}, lambda ${quoteName(source.name)}: ${condition.sql})`
+    : source.array.sql;
+  return `coalesce(${kept}, [])`;
 }
 
 /** Moves to this SELECT's FROM, past parentheses; false if the SELECT has none. */

@@ -72,8 +72,8 @@ export const SCALAR_FUNCTIONS: Scalar[] = [
   ofStrings('bq_zone', 1, zone),
   ofStrings('bq_unicode_upper', 1, (text) => text.toUpperCase()),
   ofStrings('bq_unicode_lower', 1, (text) => text.toLowerCase()),
-  ofStrings('bq_reverse', 1, (text) => [...text].toReversed().join('')),
-  ofStrings('bq_characters', 1, (text) => new DuckDBListValue([...text]), LIST(VARCHAR)),
+  ofStrings('bq_reverse', 1, (text) => Array.from(text).toReversed().join('')),
+  ofStrings('bq_characters', 1, (text) => new DuckDBListValue(Array.from(text)), LIST(VARCHAR)),
   {
     name: 'bq_fingerprint64',
     parameters: [BLOB],
@@ -114,8 +114,7 @@ function listOf(found: Json[] | null, write: (item: Json) => string | null): Duc
 /** The name, if it is a time zone's. */
 function zone(name: string): string | null {
   try {
-    new Intl.DateTimeFormat('en', { timeZone: name });
-    return name;
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone === '' ? null : name;
   } catch {
     return null;
   }

@@ -18,7 +18,7 @@ import { InvalidQuery, quoteName, unsupported } from './types.ts';
 type Parse = (parser: Parser) => Expression;
 
 /** One item of FROM with the join before it. `element`: what an UNNEST's star would stand for. */
-export type Source = { sql: string; name: string; element?: 'struct' | 'scalar' | 'unknown' };
+export type Source = { sql: string; name: string; element?: 'struct' | 'scalar' | 'unknown'; array?: Expression };
 
 /** Parses what follows FROM: tables, subqueries, UNNEST and joins, in order. */
 export function fromClause(parser: Parser, parse: Parse): Source[] {
@@ -110,7 +110,7 @@ function unnest(parser: Parser, array: Expression, element: NonNullable<Source['
   // The table's own name is one that no query uses, so that the alias means the element: a value, or a STRUCT with its fields.
   const range = quoteName(`_unnest_${parser.at}`);
   if (!accept(parser, 'WITH', 'OFFSET')) {
-    return { sql: `UNNEST(${array.sql}) AS ${range}(${quoteName(alias)})`, name: alias, element };
+    return { sql: `UNNEST(${array.sql}) AS ${range}(${quoteName(alias)})`, name: alias, element, array };
   }
   const offset = optionalAlias(parser) ?? 'offset';
   const columns = `unnest(${array.sql}) AS ${quoteName(alias)}, generate_subscripts(${array.sql}, 1) - 1 AS ${quoteName(offset)}`;
