@@ -6,7 +6,7 @@ import { NUMBER_MACROS } from './macros-numbers.ts';
 import { OPERATOR_MACROS } from './macros-operators.ts';
 import { TEXT_MACROS } from './macros-text.ts';
 import { SCALAR_FUNCTIONS } from './scalar-functions.ts';
-import { registeredFunctions, registerScalar } from './scalars.ts';
+import { registerMissing } from './scalars.ts';
 
 export { installJavaScript } from './javascript.ts';
 
@@ -16,9 +16,8 @@ export { installJavaScript } from './javascript.ts';
  */
 export async function installFunctions(connection: DuckDBConnection): Promise<void> {
   await connection.run("SET TimeZone = 'UTC'");
-  const known = await registeredFunctions(connection);
   // Functions of JavaScript belong to the whole database instance, macros to the connection.
-  for (const scalar of SCALAR_FUNCTIONS) if (!known.has(scalar.name)) registerScalar(connection, scalar);
+  await registerMissing(connection, SCALAR_FUNCTIONS);
   await connection.run(
     [CAST_MACROS, TEXT_MACROS, NUMBER_MACROS, DATE_MACROS, OPERATOR_MACROS, JSON_MACROS].flat().join('\n'),
   );

@@ -9,7 +9,7 @@ import {
   type DuckDBType,
   type DuckDBValue,
 } from '@duckdb/node-api';
-import { registeredFunctions, registerScalar } from './scalars.ts';
+import { registerMissing, type Scalar } from './scalars.ts';
 import { javaScriptName, type JavaScriptFunction } from './parser.ts';
 import { InvalidQuery, unsupported, type Field } from './types.ts';
 
@@ -25,20 +25,18 @@ export async function installJavaScript(
   connection: DuckDBConnection,
   functions: JavaScriptFunction[],
 ): Promise<() => void> {
-  const known = functions.length === 0 ? new Set<string>() : await registeredFunctions(connection);
-  for (const each of functions) {
+  const scalars = functions.map((each): Scalar => {
     const call = compile(each);
-    const name = javaScriptName(each);
-    // DuckDB cannot drop a function, and it belongs to the whole database: its name says which code it is.
-    if (known.has(name)) continue;
-    registerScalar(connection, {
-      name,
+    return {
+      // DuckDB cannot drop a function, and it belongs to the whole database: its name says which code it is.
+      name: javaScriptName(each),
       parameters: each.parameters.map((field) => duckOf(field, 'parameter')),
       returns: duckOf(each.returns, 'result'),
       takesNulls: true,
       call: (...args) => result(each, call(...args.map(argument))),
-    });
-  }
+    };
+  });
+  if (scalars.length > 0) await registerMissing(connection, scalars);
   return () => {};
 }
 

@@ -11,15 +11,34 @@ export type Scalar = {
   typed?: (value: DuckDBValue, type: DuckDBType) => DuckDBValue;
 };
 
+let registering: Promise<void> = Promise.resolve();
+
+/**
+ * Registers what of `scalars` the database instance does not have yet, one caller after another: DuckDB refuses a name twice, and
+ * between looking and registering another connection could have come.
+ */
+export function registerMissing(connection: DuckDBConnection, scalars: readonly Scalar[]): Promise<void> {
+  const mine = registering.then(async () => {
+    const known = await registeredFunctions(connection);
+    for (const scalar of scalars) {
+      if (known.has(scalar.name)) continue;
+      registerScalar(connection, scalar);
+      known.add(scalar.name);
+    }
+  });
+  registering = mine.catch(() => {});
+  return mine;
+}
+
 /** Names of the bq_ functions that this database instance has. */
-export async function registeredFunctions(connection: DuckDBConnection): Promise<Set<string>> {
+async function registeredFunctions(connection: DuckDBConnection): Promise<Set<string>> {
   const found = await connection.runAndReadAll(
     "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_name LIKE 'bq\\_%' ESCAPE '\\' AND function_type = 'scalar'",
   );
   return new Set(found.getRows().map(([name]) => String(name)));
 }
 
-export function registerScalar(connection: DuckDBConnection, scalar: Scalar): void {
+function registerScalar(connection: DuckDBConnection, scalar: Scalar): void {
   connection.registerScalarFunction(
     DuckDBScalarFunction.create({
       name: scalar.name,
