@@ -40,7 +40,10 @@ export function openAnswers(catalog: Catalog) {
   };
 }
 
-function resultPage({ fields, rows }: Extract<Answer, { rows: unknown }>, { start, maximum, timestamps }: PageRequest): Page {
+function resultPage(
+  { fields, rows }: Extract<Answer, { rows: unknown }>,
+  { start, maximum, timestamps }: PageRequest,
+): Page {
   const page: Row[] = [];
   let bytes = 0;
   let first = 0;

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
+import * as z from 'zod';
 import { ApiError } from '../http.ts';
+import { openSlots } from './slots.ts';
 import { installFunctions } from './sql/functions.ts';
 import type { Field } from './sql/types.ts';
 
@@ -49,6 +51,12 @@ export type Transaction = {
   removeJob: (id: string) => Promise<void>;
 };
 
+/**
+ * BigQuery's functions are made for each connection, and that takes a tenth of a second: what runs queries or reads files asks for
+ * a connection that has them, of which there are few.
+ */
+export type ConnectionNeeds = 'tables' | 'functions';
+
 export type Catalog = Awaited<ReturnType<typeof openCatalog>>;
 
 /** Opens the DuckDB file and what the private schema says about it. Only one process can have it open. */
@@ -62,7 +70,9 @@ export async function openCatalog(file: string, now: () => number) {
   const datasets = new Map<string, Dataset>();
   const tables = new Map<string, Map<string, Table>>();
   const held = new Map<string, Promise<void>>();
-  const idle: DuckDBConnection[] = [];
+  const idle: Record<ConnectionNeeds, DuckDBConnection[]> = { tables: [], functions: [] };
+  const functionSlots = openSlots(4);
+  const installed = new WeakSet<DuckDBConnection>();
 
   await withConnection(async (connection) => {
     await connection.run(`CREATE SCHEMA IF NOT EXISTS ${privateSchema}`);
@@ -107,24 +117,38 @@ export async function openCatalog(file: string, now: () => number) {
     close: async (): Promise<void> => {
       // Everything goes into the one file, so that plain DuckDB opens it without a write-ahead log.
       await withConnection((connection) => connection.run('CHECKPOINT'));
-      for (const connection of idle) connection.closeSync();
+      for (const connection of [...idle.tables, ...idle.functions]) connection.closeSync();
       instance.closeSync();
       await rm(`${file}.tmp`, { recursive: true, force: true });
     },
   };
 
-  async function withConnection<T>(work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
-    // BigQuery's functions are made for each connection, which takes longer than most of what is done on one.
-    const connection = idle.pop() ?? (await prepareConnection(await instance.connect()));
+  async function withConnection<T>(
+    work: (connection: DuckDBConnection) => Promise<T>,
+    needs: ConnectionNeeds = 'tables',
+  ): Promise<T> {
+    if (needs === 'functions') return functionSlots(() => withIdle(idle.functions, work));
+    return withIdle(idle.tables, work);
+  }
+
+  async function withIdle<T>(pool: DuckDBConnection[], work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
+    const connection = pool.pop() ?? (await instance.connect());
     try {
+      if (pool === idle.functions && !installed.has(connection)) {
+        await installFunctions(connection);
+        installed.add(connection);
+      }
       return await work(connection);
     } finally {
-      idle.push(connection);
+      pool.push(connection);
     }
   }
 
   /** Runs `work` in a transaction; what it put into the catalogue shows in memory once it has committed. */
-  async function transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+  async function transaction<T>(
+    work: (transaction: Transaction) => Promise<T>,
+    needs: ConnectionNeeds = 'tables',
+  ): Promise<T> {
     return withConnection(async (connection) => {
       const effects: (() => void)[] = [];
       const put = async (kind: string, id: string, resource: unknown): Promise<void> => {
@@ -170,7 +194,7 @@ export async function openCatalog(file: string, now: () => number) {
         // After some errors DuckDB has rolled back by itself, and says so.
         if (!committed) await connection.run('ROLLBACK').catch(() => undefined);
       }
-    });
+    }, needs);
   }
 
   /** Runs `work` while nobody else changes the tables, in any case of their names. */
@@ -252,11 +276,6 @@ export async function openCatalog(file: string, now: () => number) {
   }
 }
 
-async function prepareConnection(connection: DuckDBConnection): Promise<DuckDBConnection> {
-  await installFunctions(connection);
-  return connection;
-}
-
 /** The next change's time: later than the last one's, for the etag is made from it. */
 export function changeTime(before: { modified: number } | undefined, now: number): number {
   return before === undefined ? now : Math.max(now, before.modified + 1);
@@ -293,5 +312,5 @@ function freeName(id: string, taken: string[]): string {
 
 async function readAll(connection: DuckDBConnection, kind: string): Promise<[string, string][]> {
   const rows = (await connection.runAndReadAll(`SELECT id, resource FROM ${privateSchema}.${kind}`)).getRowsJS();
-  return rows.map((row) => [String(row[0]), String(row[1])]);
+  return z.array(z.tuple([z.string(), z.string()])).parse(rows);
 }

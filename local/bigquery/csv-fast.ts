@@ -11,35 +11,31 @@ export type CsvFormat = CsvDialect & {
   quotedMarkerIsNull: boolean;
 };
 
-export type LineEnd = '\\n' | '\\r\\n' | '\\r';
-
 /**
- * How the file's first row ends, if its first rows are plain enough for DuckDB to find what to skip; undefined sends the file to
- * our own scanner. DuckDB has to be told: it takes the first line end that it sees for all, also one inside quotes, and reads
- * wrong rows without an error when told a wrong one. Rows that end otherwise further down it refuses.
+ * Whether DuckDB's reader can be given the file: its rows end in LF, and the rows to skip are plain. The reader takes one line end
+ * for all rows; where CRLF meets line ends in quotes, or a row to skip holds one, it can read other rows, or none, without an
+ * error. A file that begins with LF and goes on otherwise it refuses.
  */
-export async function sniff(path: string, format: CsvFormat): Promise<LineEnd | undefined> {
+export async function isPlain(path: string, format: CsvFormat): Promise<boolean> {
   const file = await open(path);
   try {
     const start = Buffer.alloc(64 * 1024);
     const { bytesRead } = await file.read(start, 0, start.length, 0);
     const head = start.subarray(0, bytesRead);
-    if (head.length === 0) return '\\n';
     const rows: number[] = [];
     for await (const row of scanCsv(onePiece(head), format)) {
       const skipped = rows.length < format.skipRows;
-      if (skipped && (row.problem !== undefined || row.cells.some((cell) => /[\r\n]/.test(cell.text))))
-        return undefined;
+      if (skipped && (row.problem !== undefined || row.cells.some((cell) => /[\r\n]/.test(cell.text)))) return false;
       rows.push(row.start);
       if (rows.length > format.skipRows + 1) break;
     }
     // Blank lines before the rows to skip would be counted by DuckDB.
-    const bom = head.subarray(0, 3).equals(Buffer.from('\uFEFF')) ? 3 : 0;
-    if ((rows[0] ?? bom) !== bom) return undefined;
+    const first = head.subarray(0, 3).equals(Buffer.from('\uFEFF')) ? 3 : 0;
+    if ((rows[0] ?? first) !== first) return false;
     const second = rows[1];
-    if (second === undefined) return head.includes(0x0d) || bytesRead === start.length ? undefined : '\\n';
-    const before = head.subarray(0, second).toString('latin1');
-    return before.endsWith('\r\n') ? '\\r\\n' : before.endsWith('\n') ? '\\n' : '\\r';
+    if (second === undefined) return bytesRead < start.length && !head.includes(0x0d);
+    const [before, end] = head.subarray(second - 2, second);
+    return end === 0x0a && before !== 0x0d && before !== 0x0a;
   } finally {
     await file.close();
   }
@@ -59,18 +55,11 @@ export function rawColumn(index: number): string {
  * A FROM item that reads the files' texts into VARCHAR columns. `parallel = false`: DuckDB splits a file at guessed row starts, and
  * with line ends inside quotes a guess can be wrong unnoticed. Several files are still read at the same time.
  */
-export function readCsv(
-  paths: string[],
-  fields: Field[],
-  format: CsvFormat,
-  lineEnd: LineEnd,
-  maximumLine: number,
-): string {
+export function readCsv(paths: string[], fields: Field[], format: CsvFormat, maximumLine: number): string {
   const columns = fields.map((_, index) => `${literal(`raw ${index}`)}: 'VARCHAR'`).join(', ');
   const options = [
     'auto_detect = false',
     'header = false',
-    'strict_mode = true',
     'parallel = false',
     `skip = ${format.skipRows}`,
     `columns = {${columns}}`,
@@ -79,7 +68,8 @@ export function readCsv(
     `escape = ${literal(format.quote)}`,
     `nullstr = [${format.nullMarkers.map(literal).join(', ')}]`,
     `allow_quoted_nulls = ${format.quotedMarkerIsNull}`,
-    `new_line = ${literal(lineEnd)}`,
+    // Strict by default; saying so makes it lose rows.
+    `new_line = '\\n'`,
     `max_line_size = ${maximumLine}`,
     ...(maximumLine > 8 * 1024 * 1024 ? [`buffer_size = ${2 * maximumLine}`] : []),
   ];

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import type { DuckDBConnection } from '@duckdb/node-api';
+import * as z from 'zod';
 import type { Field } from './sql/types.ts';
 import { rawColumn, readCsv, type CsvFormat } from './csv-fast.ts';
 import { scanCsv, type CsvCell, type CsvRow } from './csv-scan.ts';
@@ -141,6 +142,9 @@ const canonical: CsvFormat = {
   quotedMarkerIsNull: false,
 };
 
+/** Place, texts, and which of them are bad. */
+const badRows = z.array(z.tuple([z.string(), z.array(z.string().nullable()), z.array(z.boolean())]));
+
 const position: Field = { name: 'position', type: 'INT64', mode: 'REQUIRED' };
 
 async function insertSlice(
@@ -160,9 +164,9 @@ async function insertSlice(
     (field, index) =>
       `("value ${index}" IS NULL${field.mode === 'REQUIRED' ? '' : ` AND ${texts[index] ?? ''} IS NOT NULL`})`,
   );
-  const reader = readCsv([path], [position, ...fields], canonical, '\\n', Math.max(2 * longest, 4 * 1024 * 1024));
+  const reader = readCsv([path], [position, ...fields], canonical, Math.max(2 * longest, 4 * 1024 * 1024));
   await connection.run(
-    `CREATE OR REPLACE TEMP TABLE slice AS SELECT *, ${isBad.join(' OR ')} AS bad FROM (SELECT *, ${values.join(', ')} FROM ${reader})`,
+    `CREATE OR REPLACE TEMP TABLE slice AS SELECT *, list_contains([${isBad.join(', ')}], TRUE) AS bad FROM (SELECT *, ${values.join(', ')} FROM ${reader})`,
   );
   await connection.run(
     `INSERT INTO ${target} SELECT ${fields.map((_, index) => `"value ${index}"`).join(', ')} FROM slice WHERE NOT bad`,
@@ -173,29 +177,29 @@ async function insertSlice(
   const bad = await connection.runAndReadAll(
     `SELECT ${rawColumn(0)}, [${texts.join(', ')}], [${isBad.join(', ')}] FROM slice WHERE bad ORDER BY ${rawColumn(0)}::BIGINT LIMIT ${shownErrors}`,
   );
-  const examples = bad.getRowsJS().flatMap(([at, raw, flags]) => {
-    const cells = Array.isArray(raw) ? raw : [];
-    return fields.flatMap((field, index) =>
-      Array.isArray(flags) && flags[index] === true
-        ? [{ reason: 'invalid', message: explain(field, index, String(at), cells[index], rules) }]
-        : [],
+  const examples = badRows
+    .parse(bad.getRowsJS())
+    .flatMap(([at, cells, flags]) =>
+      fields.flatMap((field, index) =>
+        flags[index] === true
+          ? [{ reason: 'invalid', message: explain(field, index, at, cells[index] ?? null, rules) }]
+          : [],
+      ),
     );
-  });
   return { count, examples };
 }
 
 /** BigQuery's messages quote the value itself: whoever logs one has published it. */
-function explain(field: Field, index: number, at: string, value: unknown, rules: TextRules): string {
+function explain(field: Field, index: number, at: string, value: string | null, rules: TextRules): string {
   const start = 'Error while reading data, error message: ';
-  if (value === null || value === undefined) {
+  if (value === null) {
     return `${start}Required column value for column index: ${index} is missing in row starting at position: ${at}`;
   }
-  const text = String(value);
   if (field.type === 'STRING') {
     const problem = rules.preserveAsciiControlCharacters
       ? 'Missing close quote character (").'
       : 'Bad character (ASCII 0) encountered.';
     return `${start}Error detected while parsing row starting at position: ${at}. Error: ${problem}`;
   }
-  return `${start}Could not parse '${text}' as ${field.type} for field ${field.name} (position ${index}) starting at location ${at} with message 'Unable to parse'`;
+  return `${start}Could not parse '${value}' as ${field.type} for field ${field.name} (position ${index}) starting at location ${at} with message 'Unable to parse'`;
 }

@@ -49,9 +49,10 @@ export async function measure(
   name: string,
   fields: Field[],
 ): Promise<{ rows: number; bytes: number }> {
-  const bytes = fields.map((field) => `coalesce(sum(${sizeOf(field, quoteName(field.name))}), 0)`).join(' + ');
+  // As a list, for a sum of thousands of columns is too deep an expression.
+  const bytes = fields.map((field) => `sum(${sizeOf(field, quoteName(field.name))})::DOUBLE`).join(', ');
   const reader = await connection.runAndReadAll(
-    `SELECT count(*)::DOUBLE, (${bytes === '' ? '0' : bytes})::DOUBLE FROM ${name}`,
+    `SELECT count(*)::DOUBLE, coalesce(list_sum([${bytes}]), 0)::DOUBLE FROM ${name}`,
   );
   const [rows, size] = reader.getRowsJS()[0] ?? [];
   return { rows: Number(rows), bytes: Number(size) };

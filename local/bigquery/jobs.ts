@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ApiError } from '../http.ts';
 import type { Catalog, Transaction } from './catalog.ts';
 import { canonicalLocation } from './datasets.ts';
+import { openSlots } from './slots.ts';
 
 /** BigQuery's ErrorProto: `location` is a file, a column or nothing. */
 export type JobError = { reason: string; message: string; location?: string };
@@ -48,8 +49,7 @@ export type JobRun = (control: JobControl) => Promise<Record<string, unknown>>;
  * Each running statement holds one of the four threads that Node keeps for such work, and files need one, too. What waits for a
  * lane is PENDING, as a job is that waits for slots.
  */
-const lanes = { write: 2, read: 1 };
-type Lane = keyof typeof lanes;
+type Lane = 'write' | 'read';
 
 export type Jobs = Awaited<ReturnType<typeof openJobs>>;
 
@@ -57,8 +57,7 @@ export type Jobs = Awaited<ReturnType<typeof openJobs>>;
 export async function openJobs(catalog: Catalog) {
   const jobs = new Map<string, Job>();
   const running = new Map<Job, { done: Promise<void>; abort: AbortController }>();
-  const free = { ...lanes };
-  const queues: Record<Lane, (() => void)[]> = { write: [], read: [] };
+  const lanes = { write: openSlots(2), read: openSlots(1) };
 
   for (const [, text] of await catalog.readJobs()) {
     const job = JSON.parse(text) as Job;
@@ -109,17 +108,13 @@ export async function openJobs(catalog: Catalog) {
       const statistics = await run({
         id: job.id,
         signal,
-        inLane: async (lane, work) => {
-          await enter(lane);
-          try {
+        inLane: (lane, work) =>
+          lanes[lane](() => {
             signal.throwIfAborted();
             job.state = 'RUNNING';
             job.started ??= catalog.now();
-            return await work();
-          } finally {
-            leave(lane);
-          }
-        },
+            return work();
+          }),
         seal: async (transaction, statistics) => {
           await transaction.putJob(jobKey(job), done(job, statistics, []));
           sealed = true;
@@ -148,20 +143,6 @@ export async function openJobs(catalog: Catalog) {
 
   function persist(job: Job): Promise<void> {
     return catalog.transaction((transaction) => transaction.putJob(jobKey(job), job));
-  }
-
-  async function enter(lane: Lane): Promise<void> {
-    if (free[lane] > 0) {
-      free[lane]--;
-      return;
-    }
-    await new Promise<void>((resolve) => queues[lane].push(resolve));
-  }
-
-  function leave(lane: Lane): void {
-    const next = queues[lane].shift();
-    if (next === undefined) free[lane]++;
-    else next();
   }
 
   /** @throws ApiError 404; outside the US and EU a job is found only by its location, as in BigQuery */

@@ -1,4 +1,5 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
+import * as z from 'zod';
 import { notImplemented } from '../http.ts';
 import { literal } from './csv-fast.ts';
 import type { RowRules, Source } from './csv-rows.ts';
@@ -29,6 +30,11 @@ export async function loadJson(
   }
   return { badRecords, errors };
 }
+
+/** Whether it is an object, its first unknown key, its texts, which of them are bad, and how many bad rows there are. */
+const badRows = z.array(
+  z.tuple([z.boolean(), z.string().nullable(), z.array(z.string().nullable()), z.array(z.boolean()), z.number()]),
+);
 
 async function loadFile(
   connection: DuckDBConnection,
@@ -66,7 +72,7 @@ async function loadFile(
     ? 'NULL'
     : `list_filter(keys, lambda each: NOT list_contains(${names}, lower(each)))[1]`;
   await connection.run(
-    `CREATE OR REPLACE TEMP TABLE slice AS SELECT *, NOT whole OR unknown IS NOT NULL OR ${isBad.join(' OR ')} AS bad FROM (` +
+    `CREATE OR REPLACE TEMP TABLE slice AS SELECT *, list_contains([NOT whole, unknown IS NOT NULL, ${isBad.join(', ')}], TRUE) AS bad FROM (` +
       `SELECT *, ${values.join(', ')} FROM (SELECT *, ${unknown} AS unknown, ${fields.map((field, index) => `${text(field)} AS ${texts[index] ?? ''}`).join(', ')} FROM (${found})))`,
   );
   await connection.run(
@@ -75,20 +81,20 @@ async function loadFile(
   const bad = await connection.runAndReadAll(
     `SELECT whole, unknown, [${texts.join(', ')}], [${isBad.join(', ')}], count(*) OVER ()::DOUBLE FROM slice WHERE bad LIMIT 5`,
   );
-  const rows = bad.getRowsJS();
+  const rows = badRows.parse(bad.getRowsJS());
   const examples = rows.flatMap(([whole, unknownKey, cells, flags]) => {
     const start = 'Error while reading data, error message: JSON processing encountered too many errors, giving up. ';
-    if (whole !== true) return [`${start}Parser terminated before end of string`];
-    if (unknownKey !== null) return [`${start}No such field: ${String(unknownKey)}.`];
+    if (!whole) return [`${start}Parser terminated before end of string`];
+    if (unknownKey !== null) return [`${start}No such field: ${unknownKey}.`];
     return fields.flatMap((field, index) => {
-      if (!Array.isArray(flags) || flags[index] !== true) return [];
-      const value = Array.isArray(cells) ? cells[index] : null;
+      if (flags[index] !== true) return [];
+      const value = cells[index] ?? null;
       return [
         value === null
           ? `${start}Missing required field: ${field.name}.`
-          : `${start}Could not convert value to ${field.type}. Field: ${field.name}; Value: ${String(value)}`,
+          : `${start}Could not convert value to ${field.type}. Field: ${field.name}; Value: ${value}`,
       ];
     });
   });
-  return { count: Number(rows[0]?.[4] ?? 0), examples };
+  return { count: rows[0]?.[4] ?? 0, examples };
 }

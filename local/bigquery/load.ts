@@ -2,7 +2,8 @@ import { stat, open } from 'node:fs/promises';
 import * as z from 'zod';
 import { ApiError, notImplemented } from '../http.ts';
 import { changeTime, tableName, type Catalog, type Table, type TableKey, type Transaction } from './catalog.ts';
-import { readCsv, sniff, type CsvFormat, type LineEnd, rawColumn } from './csv-fast.ts';
+import { quotesArePaired } from './csv-quotes.ts';
+import { isPlain, rawColumn, readCsv, type CsvFormat } from './csv-fast.ts';
 import { loadRows, type RowRules, type Source } from './csv-rows.ts';
 import { maximumRowBytes } from './csv-scan.ts';
 import { valueOf } from './csv-values.ts';
@@ -78,7 +79,16 @@ export function parseLoad(body: Record<string, unknown>): LoadRequest {
     // BigQuery "doesn't support Cloud Storage object versioning. If you include a generation number ... the load job fails."
     if (/#\d+$/.test(uri)) throw new ApiError(400, 'invalid', `Source URI must not have a generation: ${uri}`);
   }
+  if (request.schema !== undefined) checkSchema(request, parseSchema(request.schema));
   return request;
+}
+
+function checkSchema({ sourceFormat }: LoadRequest, fields: Field[]): void {
+  const nested = fields.find((field) => field.mode === 'REPEATED' || field.type === 'STRUCT');
+  // BigQuery: "CSV files don't support nested or repeated data."
+  if (sourceFormat === 'CSV' && nested !== undefined) {
+    throw new ApiError(400, 'invalid', `Cannot load CSV data with a nested or repeated schema. Field: ${nested.name}`);
+  }
 }
 
 /** Nothing that a client asks for is dropped in silence; what is off anyway may be named. */
@@ -150,16 +160,7 @@ async function destination(
   if (fields === undefined || fields.length === 0) {
     throw new ApiError(400, 'invalid', `No schema specified on job or table ${tableName(key)}`);
   }
-  if (request.sourceFormat === 'CSV') {
-    const nested = fields.find((field) => field.mode === 'REPEATED' || field.type === 'STRUCT');
-    // BigQuery: "CSV files don't support nested or repeated data."
-    if (nested !== undefined)
-      throw new ApiError(
-        400,
-        'invalid',
-        `Cannot load CSV data with a nested or repeated schema. Field: ${nested.name}`,
-      );
-  }
+  checkSchema(request, fields);
   const table = await writeTarget(catalog, key, before, request.writeDisposition, request, fields);
   return { ...table, metadata: mergeMetadata(table.metadata, request.destinationTableProperties ?? {}) };
 }
@@ -247,9 +248,8 @@ async function loadFiles(
       loadJson(transaction.connection, name, sources, after.fields, rules),
     );
   }
-  const lineEnd = await fastLineEnd(sources, format, request);
   // Most rows are short. A file with a longer one is read again with room for the longest that BigQuery takes.
-  for (const maximumLine of lineEnd === undefined ? [] : [2 * 1024 * 1024, maximumRowBytes]) {
+  for (const maximumLine of (await isFast(sources, format, request)) ? [2 * 1024 * 1024, maximumRowBytes] : []) {
     try {
       return await write(catalog, key, load, async ({ connection }, name) => {
         const values = after.fields.map((field, index) => valueOf(field, rawColumn(index), rules, "error('bad')"));
@@ -257,10 +257,13 @@ async function loadFiles(
           sources.map(({ path }) => path),
           after.fields,
           format,
-          lineEnd ?? '\\n',
           maximumLine,
         );
-        await connection.run(`INSERT INTO ${name} SELECT ${values.join(', ')} FROM ${reader}`);
+        const [paired] = await Promise.all([
+          Promise.all(sources.map(({ path }) => quotesArePaired(path, format.quote))),
+          connection.run(`INSERT INTO ${name} SELECT ${values.join(', ')} FROM ${reader}`),
+        ]);
+        if (!paired.every(Boolean)) throw new Error('A quote is not closed');
         return { badRecords: 0, errors: [] };
       });
     } catch (error) {
@@ -305,15 +308,14 @@ async function write(
     } finally {
       control.signal.removeEventListener('abort', stop);
     }
-  });
+  }, 'functions');
 }
 
-/** How rows end, if all files can go to DuckDB's reader together. */
-async function fastLineEnd(sources: Source[], format: CsvFormat, request: LoadRequest): Promise<LineEnd | undefined> {
-  if (request.allowJaggedRows || request.ignoreUnknownValues || request.encoding !== 'UTF-8' || sources.length === 0)
-    return undefined;
-  const ends = await Promise.all(sources.map(({ path }) => sniff(path, format)));
-  return ends.every((end) => end === ends[0]) ? ends[0] : undefined;
+/** Whether DuckDB's reader takes all the files together. */
+async function isFast(sources: Source[], format: CsvFormat, request: LoadRequest): Promise<boolean> {
+  const { allowJaggedRows, ignoreUnknownValues, encoding } = request;
+  if (allowJaggedRows || ignoreUnknownValues || encoding !== 'UTF-8' || sources.length === 0) return false;
+  return (await Promise.all(sources.map(({ path }) => isPlain(path, format)))).every(Boolean);
 }
 
 function csvFormat(request: LoadRequest): CsvFormat {

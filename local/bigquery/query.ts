@@ -14,17 +14,32 @@ import { InvalidQuery, type Field } from './sql/types.ts';
 import { dropExpired } from './tables.ts';
 import { columnsOf, duckName, queryError, reads, rebindViews, requireReadable } from './views.ts';
 
+const parameterType: z.ZodType<QueryParameter['parameterType']> = z.lazy(() =>
+  z.object({
+    type: z.string(),
+    arrayType: parameterType.exactOptional(),
+    structTypes: z.array(z.object({ name: z.string().exactOptional(), type: parameterType })).exactOptional(),
+  }),
+);
+
+// Clients send numbers and booleans as they are, where the reference says string.
+const scalar = z.union([z.string(), z.number(), z.boolean()]).transform(String);
+
+const parameterValue: z.ZodType<QueryParameter['parameterValue']> = z.lazy(() =>
+  z.object({
+    value: scalar.nullable().exactOptional(),
+    arrayValues: z.array(parameterValue).exactOptional(),
+    structValues: z.record(z.string(), parameterValue).exactOptional(),
+  }),
+);
+
+const queryParameter = z.object({ name: z.string().exactOptional(), parameterType, parameterValue });
+
 const queryRequest = z.object({
   query: z.string(),
   useLegacySql: z.boolean().default(true),
   defaultDataset: z.object({ projectId: z.string().optional(), datasetId: z.string() }).optional(),
-  queryParameters: z
-    .array(
-      z.custom<QueryParameter>(
-        (value) => typeof value === 'object' && value !== null && 'parameterType' in value && 'parameterValue' in value,
-      ),
-    )
-    .optional(),
+  queryParameters: z.array(queryParameter).optional(),
   destinationTable: tableReference.optional(),
   writeDisposition: z.enum(['WRITE_TRUNCATE', 'WRITE_APPEND', 'WRITE_EMPTY']).default('WRITE_EMPTY'),
   ...dispositions,
@@ -106,7 +121,7 @@ export async function dryRun(
       : await catalog.withConnection(async (connection) => {
           const free = await installJavaScript(connection, functions);
           return columnsOf(connection, select.sql).finally(free);
-        });
+        }, 'functions');
   const totalBytesProcessed = String(bytesRead(catalog, statements));
   return { totalBytesProcessed, query: { statementType: statementType(statements), schema: fields } };
 }
@@ -138,7 +153,7 @@ async function runReads(
       free();
     }
     return queryStatistics(bytesRead(catalog, statements), statementType(statements), []);
-  });
+  }, 'functions');
 }
 
 async function runSelect(
@@ -201,7 +216,7 @@ async function runInto(
         } finally {
           free();
         }
-      });
+      }, 'functions');
       return statistics;
     }),
   );
@@ -282,7 +297,7 @@ async function runGroup(
     await catalog.transaction(async (transaction) => {
       await work(transaction);
       if (!group.commits) throw new RolledBack();
-    });
+    }, 'functions');
   } catch (error) {
     if (!(error instanceof RolledBack)) throw error;
   }

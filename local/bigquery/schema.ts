@@ -32,7 +32,10 @@ const apiField: z.ZodType<ApiField> = z.lazy(() =>
         if (field[option] !== undefined) throw notImplemented('BigQuery', `a column's ${option}`);
       }
       if (field['roundingMode'] !== undefined && field['roundingMode'] !== 'ROUND_HALF_AWAY_FROM_ZERO') {
-        throw notImplemented('BigQuery', `the rounding mode ${String(field['roundingMode'])}`);
+        throw notImplemented(
+          'BigQuery',
+          `a column's roundingMode other than ROUND_HALF_AWAY_FROM_ZERO (column ${field.name})`,
+        );
       }
     }),
 );

@@ -127,7 +127,15 @@ function planLoad(
     return upload;
   };
   const run = runLoad(catalog, key, { ...request, sourceUris: ['upload'] }, { find, scratch });
-  return { touches: [key], run: () => (control) => run(control).finally(() => rm(upload, { force: true })) };
+  return { touches: [key], run: () => (control) => removing(upload, run(control)) };
+}
+
+async function removing<T>(path: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } finally {
+    await rm(path, { force: true });
+  }
 }
 
 function planCopy({ catalog }: JobContext, project: string, body: Record<string, unknown>): Planned {

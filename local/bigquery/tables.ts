@@ -85,15 +85,18 @@ async function storeNew(
   view: { query?: string | undefined; useLegacySql?: boolean | undefined } | null | undefined,
 ): Promise<Table> {
   await dropExpired(catalog, key);
-  return catalog.transaction(async (transaction) => {
-    if (view !== undefined && view !== null) {
-      return putView(catalog, transaction, key, table, defineView(catalog, key, viewQuery(view)));
-    }
-    await createTable(transaction.connection, duckName(catalog, key), table.fields);
-    const stored = { ...table, size: { rows: 0, bytes: 0 } };
-    await transaction.putTable(key, stored);
-    return stored;
-  });
+  return catalog.transaction(
+    async (transaction) => {
+      if (view !== undefined && view !== null) {
+        return putView(catalog, transaction, key, table, defineView(catalog, key, viewQuery(view)));
+      }
+      await createTable(transaction.connection, duckName(catalog, key), table.fields);
+      const stored = { ...table, size: { rows: 0, bytes: 0 } };
+      await transaction.putTable(key, stored);
+      return stored;
+    },
+    view === undefined || view === null ? 'tables' : 'functions',
+  );
 }
 
 /** A table that does not exist yet, with what its dataset gives to new tables. */
@@ -166,28 +169,32 @@ export async function changeTable(
     if (expirationTime !== undefined || replace) after.expires = checkExpiration(catalog, expirationTime ?? null);
     const fields = schema === undefined || schema === null ? before.fields : parseSchema(schema);
     checkConstraints(after.metadata['tableConstraints'], fields);
-    return catalog.transaction(async (transaction) => {
-      if (after.view !== undefined) {
-        const definition = view === undefined || view === null ? undefined : defineView(catalog, key, viewQuery(view));
-        if (definition !== undefined) return putView(catalog, transaction, key, after, definition);
-        // A view's columns are its query's; a patched schema can only describe them.
-        after.fields = describe(before.fields, fields);
-      } else {
-        const { added, relaxed } = schemaChanges(tableName(key), before.fields, fields);
-        const name = duckName(catalog, key);
-        for (const field of added) {
-          await transaction.connection.run(
-            `ALTER TABLE ${name} ADD COLUMN ${quoteName(field.name)} ${duckType(field)}`,
-          );
+    return catalog.transaction(
+      async (transaction) => {
+        if (after.view !== undefined) {
+          const definition =
+            view === undefined || view === null ? undefined : defineView(catalog, key, viewQuery(view));
+          if (definition !== undefined) return putView(catalog, transaction, key, after, definition);
+          // A view's columns are its query's; a patched schema can only describe them.
+          after.fields = describe(before.fields, fields);
+        } else {
+          const { added, relaxed } = schemaChanges(tableName(key), before.fields, fields);
+          const name = duckName(catalog, key);
+          for (const field of added) {
+            await transaction.connection.run(
+              `ALTER TABLE ${name} ADD COLUMN ${quoteName(field.name)} ${duckType(field)}`,
+            );
+          }
+          for (const field of relaxed) {
+            await transaction.connection.run(`ALTER TABLE ${name} ALTER COLUMN ${quoteName(field.name)} DROP NOT NULL`);
+          }
+          after.fields = [...describe(before.fields, fields), ...added];
         }
-        for (const field of relaxed) {
-          await transaction.connection.run(`ALTER TABLE ${name} ALTER COLUMN ${quoteName(field.name)} DROP NOT NULL`);
-        }
-        after.fields = [...describe(before.fields, fields), ...added];
-      }
-      await transaction.putTable(key, after);
-      return after;
-    });
+        await transaction.putTable(key, after);
+        return after;
+      },
+      view === undefined || view === null ? 'tables' : 'functions',
+    );
   });
   await rebindViews(catalog, key);
   return tableResource(catalog, key, changed);

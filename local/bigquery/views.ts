@@ -85,25 +85,34 @@ export function duckName(catalog: Catalog, key: TableKey): string {
 }
 
 /**
- * Binds the views again that read a table with other columns than before: DuckDB keeps the columns of a view's creation, BigQuery
- * reads a view as it is written. A view that has become invalid stays as it is and fails whoever reads it.
+ * Binds the views again that read a table which may have other columns now: DuckDB keeps the columns of a view's creation, BigQuery
+ * reads a view as it is written. The caller holds no lock.
  */
 export async function rebindViews(catalog: Catalog, changed: TableKey): Promise<void> {
   const name = tableName(changed);
   for (const dataset of catalog.listDatasets(changed.project)) {
-    for (const view of catalog.listTables(changed.project, dataset.id)) {
-      if (!view.view?.references.some((reference) => tableName(reference) === name)) continue;
-      const key = { project: changed.project, dataset: dataset.id, table: view.id };
-      const { query } = view.view;
-      await catalog
-        .transaction(async (transaction) => {
-          await putView(catalog, transaction, key, { ...view }, defineView(catalog, key, query));
-        })
-        .then(
-          () => rebindViews(catalog, key),
-          () => undefined,
-        );
+    for (const { id, view } of catalog.listTables(changed.project, dataset.id)) {
+      if (view === undefined || !view.references.some((reference) => tableName(reference) === name)) continue;
+      const key = { project: changed.project, dataset: dataset.id, table: id };
+      if (await catalog.locked([key], () => rebindView(catalog, key))) await rebindViews(catalog, key);
     }
+  }
+}
+
+/** False for a view that is gone, or has become invalid: that one stays as it is, and fails whoever reads it. */
+async function rebindView(catalog: Catalog, key: TableKey): Promise<boolean> {
+  const table = catalog.findTable(key);
+  if (table?.view === undefined) return false;
+  const { query } = table.view;
+  try {
+    const rebind = async (transaction: Transaction): Promise<void> => {
+      await putView(catalog, transaction, key, table, defineView(catalog, key, query));
+    };
+    await catalog.transaction(rebind, 'functions');
+    return true;
+  } catch (error) {
+    if (error instanceof ApiError) return false;
+    throw error;
   }
 }
 
