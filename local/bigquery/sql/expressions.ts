@@ -1,6 +1,6 @@
 import { callExpression } from './calls.ts';
+import { arrayLiteral, caseExpression, castExpression, struct, structExpression } from './constructors.ts';
 import {
-  cast,
   floatLiteral,
   bytesLiteral,
   integerLiteral,
@@ -9,23 +9,10 @@ import {
   stringLiteral,
   typedLiteral,
 } from './literals.ts';
-import {
-  arithmetic,
-  assign,
-  bitwise,
-  coerce,
-  coerceTo,
-  commonType,
-  compare,
-  concatenate,
-  isComparison,
-  negate,
-  valueSql,
-} from './operators.ts';
+import { arithmetic, bitwise, coerce, coerceTo, compare, concatenate, isComparison, negate } from './operators.ts';
 import {
   accept,
   ahead,
-  composed,
   expect,
   identifier,
   isIdentifier,
@@ -39,7 +26,7 @@ import {
   type Parser,
 } from './parser.ts';
 import { typeName, typeNamed } from './typenames.ts';
-import { duckType, quoteName, unsupported, type Field } from './types.ts';
+import { quoteName, unsupported, type Field } from './types.ts';
 
 /** Parses one expression by BigQuery's precedence and gives it in DuckDB's SQL. */
 export function expression(parser: Parser): Expression {
@@ -223,7 +210,7 @@ function primary(parser: Parser): Expression {
       return word(parser);
     case 'symbol':
       if (accept(parser, '(')) return parenthesized(parser);
-      if (accept(parser, '[')) return arrayLiteral(parser);
+      if (accept(parser, '[')) return arrayLiteral(parser, expression);
       throw unexpected(parser);
     default:
       throw unexpected(parser);
@@ -305,54 +292,13 @@ function parenthesized(parser: Parser): Expression {
   return struct(items.map((value) => ({ value })));
 }
 
-type Member = { value: Expression; name?: string | undefined };
-
-function struct(members: Member[], ofArray = false): Expression {
-  const names = members.map((member) => member.name);
-  const sql = members.map(
-    (member, index) => `${quoteName(member.name ?? `_field_${index + 1}`)} := ${memberSql(member.value, ofArray)}`,
-  );
-  const values = members.map((member) => member.value);
-  return plain(`struct_pack(${sql.join(', ')})`, values, { type: 'STRUCT', fields: names, values });
-}
-
-/** In a correlated subquery DuckDB names a field after the column inside its macro, unless something is around the macro. */
-function memberSql(value: Expression, ofArray: boolean): string {
-  // Beside others in an array it takes their type, alone it is an INT64.
-  if (value.literal === 'null') return ofArray ? 'NULL' : 'NULL::BIGINT';
-  return value.depth > 0 ? `coalesce(${value.sql})` : valueSql(value);
-}
-
-/** `[…]`: the first STRUCT names the fields of all. */
-function arrayLiteral(parser: Parser, element?: Field): Expression {
-  const items = ahead(parser, ']') ? [] : list(parser, () => expression(parser));
-  expect(parser, ']');
-  if (element) {
-    const typed = items.map((item) => assign(element, item));
-    return plain(`[${typed.map((item) => item.sql).join(', ')}]::${duckType(element)}[]`, typed, { type: 'ARRAY' });
-  }
-  if (items.length === 0) return plain('[]::BIGINT[]', [], { type: 'ARRAY' });
-  const fields = items[0]?.fields;
-  const named = fields
-    ? items.map((item) =>
-        item.values?.length === fields.length
-          ? struct(
-              item.values.map((value, index) => ({ value, name: fields[index] })),
-              true,
-            )
-          : item,
-      )
-    : coerce(items);
-  return plain(`[${named.map(valueSql).join(', ')}]`, named, { type: 'ARRAY', ...(fields ? { fields } : {}) });
-}
-
 const SPECIAL: Record<string, (parser: Parser) => Expression> = {
   TRUE: () => plain('TRUE', [], { type: 'BOOL' }),
   FALSE: () => plain('FALSE', [], { type: 'BOOL' }),
   NULL: () => NULL,
-  CASE: caseExpression,
-  CAST: (parser) => castExpression(parser, false),
-  SAFE_CAST: (parser) => castExpression(parser, true),
+  CASE: (parser) => caseExpression(parser, expression),
+  CAST: (parser) => castExpression(parser, expression, false),
+  SAFE_CAST: (parser) => castExpression(parser, expression, true),
   EXISTS: (parser) => {
     expect(parser, '(');
     const { sql } = parser.query(parser);
@@ -360,81 +306,17 @@ const SPECIAL: Record<string, (parser: Parser) => Expression> = {
     return plain(`EXISTS (${sql})`, [], { type: 'BOOL' });
   },
   ARRAY: (parser) => {
-    if (accept(parser, '[')) return arrayLiteral(parser);
+    if (accept(parser, '[')) return arrayLiteral(parser, expression);
     if (ahead(parser, '<')) {
       parser.at -= 1;
       const element: Field = { ...typeName(parser), mode: 'NULLABLE' };
       expect(parser, '[');
-      return arrayLiteral(parser, element);
+      return arrayLiteral(parser, expression, element);
     }
     expect(parser, '(');
     const { sql, list } = parser.query(parser, 'array');
     expect(parser, ')');
     return plain(list ?? `ARRAY(${sql})`, [], { type: 'ARRAY' });
   },
-  STRUCT: structExpression,
+  STRUCT: (parser) => structExpression(parser, expression),
 };
-
-function castExpression(parser: Parser, safe: boolean): Expression {
-  expect(parser, '(');
-  const value = expression(parser);
-  expect(parser, 'AS');
-  const type = typeName(parser);
-  if (ahead(parser, 'FORMAT')) throw unsupported('CAST … FORMAT');
-  expect(parser, ')');
-  return cast(value, type, safe);
-}
-
-function caseExpression(parser: Parser): Expression {
-  const subject = ahead(parser, 'WHEN') ? undefined : expression(parser);
-  const conditions: Expression[] = [];
-  const results: Expression[] = [];
-  while (accept(parser, 'WHEN')) {
-    const condition = expression(parser);
-    conditions.push(subject ? compare('=', subject, condition) : condition);
-    expect(parser, 'THEN');
-    results.push(expression(parser));
-  }
-  if (conditions.length === 0) throw unexpected(parser, 'WHEN');
-  const branches = results.length;
-  if (accept(parser, 'ELSE')) results.push(expression(parser));
-  expect(parser, 'END');
-  const values = coerce(results);
-  const typed = values.map((value, index) => ({ ...value, sql: branchSql(values, index) }));
-  return composed(
-    (sqls) => {
-      const when = conditions.map((_, index) => `WHEN ${sqls[index]} THEN ${sqls[conditions.length + index]}`);
-      const otherwise = values.length > branches ? ` ELSE ${sqls.at(-1)}` : '';
-      return `CASE ${when.join(' ')}${otherwise} END`;
-    },
-    [...conditions, ...typed],
-    commonType(values),
-  );
-}
-
-function branchSql(values: Expression[], index: number): string {
-  const value = values[index] ?? NULL;
-  return values.every((each) => each.literal === 'string' || each.literal === 'null') ? valueSql(value) : value.sql;
-}
-
-function structExpression(parser: Parser): Expression {
-  let types: Field[] | undefined;
-  if (ahead(parser, '<')) {
-    parser.at -= 1;
-    types = typeName(parser).fields ?? [];
-  }
-  expect(parser, '(');
-  const members = accept(parser, ')')
-    ? []
-    : list(parser, (): Member => {
-        const value = expression(parser);
-        return { value, name: accept(parser, 'AS') ? identifier(parser) : types ? undefined : value.name };
-      });
-  if (members.length > 0) expect(parser, ')');
-  if (members.length === 0) throw unsupported('a STRUCT without fields');
-  if (types === undefined) return struct(members);
-  if (types.length !== members.length) {
-    throw unexpected(parser, `${types.length} values for STRUCT<${types.map((type) => type.name).join(', ')}>`);
-  }
-  return struct(types.map((type, index) => ({ name: type.name, value: assign(type, members[index]?.value ?? NULL) })));
-}

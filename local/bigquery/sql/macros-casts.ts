@@ -9,6 +9,9 @@ const DECIMAL = '[+-]?(?:[0-9]+\\.?[0-9]*|\\.[0-9]+)';
 const is = (pattern: string, value = 'x') => `regexp_full_match(${value}, '${pattern}')`;
 const UTC = "(x AT TIME ZONE 'UTC')";
 const big = (unscaled: string) => `struct_pack("${BIGNUMERIC_FIELD}" := ${unscaled})`;
+/** A plain decimal's digits up to the 38th after the point. */
+const UNSCALED = (plain: string) =>
+  `split_part(ltrim(${plain}, '+'), '.', 1) || rpad(split_part(${plain}, '.', 2), 38, '0')`;
 const MOST = '57896044618658097711785492504343953926634992332820282019728792003956564819967';
 
 /** SAFE_CAST, by target and by the argument's type. BigQuery allows no others. */
@@ -46,7 +49,9 @@ const SAFE_CASTS: Partial<Record<Scalar, Overload[]>> = {
   NUMERIC: [
     [
       'x STRING',
-      `CASE WHEN ${is('[+-]?[0-9]{1,29}(?:\\.[0-9]{0,9})?')} THEN TRY_CAST(x AS DECIMAL(38,9))
+      // DuckDB reads a DECIMAL of 18 digits a hundred times faster than one of 38.
+      `CASE WHEN ${is('[+-]?[0-9]{1,9}(?:\\.[0-9]{0,9})?')} THEN CAST(x AS DECIMAL(18,9))::DECIMAL(38,9)
+            WHEN ${is('[+-]?[0-9]+\\.?[0-9]*')} THEN TRY_CAST(x AS DECIMAL(38,9))
             WHEN ${is(`\\s*${DECIMAL}(?:[eE][+-]?[0-9]{1,9})?\\s*`)} THEN TRY_CAST(bq_rounded(x, 9) AS DECIMAL(38,9)) END`,
     ],
     ['x INT64', 'x::DECIMAL(38,9)'],
@@ -57,7 +62,8 @@ const SAFE_CASTS: Partial<Record<Scalar, Overload[]>> = {
   BIGNUMERIC: [
     [
       'x STRING',
-      `CASE WHEN ${is('[+-]?[0-9]{1,39}(?:\\.[0-9]{0,38})?')} THEN bq_bignumeric_of_plain(x)
+      // 38 digits before the point are within the range.
+      `CASE WHEN ${is('[+-]?[0-9]{1,38}(?:\\.[0-9]{0,38})?')} THEN ${big(`CAST(${UNSCALED('x')} AS BIGNUM)`)}
             WHEN ${is(`\\s*${DECIMAL}(?:[eE][+-]?[0-9]{1,9})?\\s*`)} THEN bq_bignumeric_of_plain(bq_rounded(x, 38)) END`,
     ],
     ['x INT64', 'bq_bignumeric_of_plain(x::VARCHAR)'],
@@ -145,12 +151,7 @@ const HELPERS = [
   macroSql('bq_bignumeric_in_range', [
     ['b', `CASE WHEN b BETWEEN '-${MOST.slice(0, -1)}8'::BIGNUM AND '${MOST}'::BIGNUM THEN ${big('b')} END`],
   ]),
-  macroSql('bq_bignumeric_of_plain', [
-    [
-      'p',
-      `bq_bignumeric_in_range(TRY_CAST(split_part(ltrim(p, '+'), '.', 1) || rpad(split_part(p, '.', 2), 38, '0') AS BIGNUM))`,
-    ],
-  ]),
+  macroSql('bq_bignumeric_of_plain', [['p', `bq_bignumeric_in_range(TRY_CAST(${UNSCALED('p')} AS BIGNUM))`]]),
   macroSql('bq_float_text', [
     [
       'x',
