@@ -18,14 +18,16 @@ let registering: Promise<void> = Promise.resolve();
  * between looking and registering another connection could have come.
  */
 export function registerMissing(connection: DuckDBConnection, scalars: readonly Scalar[]): Promise<void> {
-  const mine = registering.then(async () => {
+  const before = registering;
+  const mine = (async () => {
+    await before;
     const known = await registeredFunctions(connection);
     for (const scalar of scalars) {
       if (known.has(scalar.name)) continue;
       registerScalar(connection, scalar);
       known.add(scalar.name);
     }
-  });
+  })();
   registering = mine.catch(() => {});
   return mine;
 }
