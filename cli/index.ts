@@ -12,6 +12,8 @@ const COMMANDS: Record<string, () => Promise<{ command: Command }>> = {
   status: () => import('./status.ts'),
   retry: () => import('./retry.ts'),
   publish: () => import('./publish.ts'),
+  query: () => import('./query.ts'),
+  invoke: () => import('./invoke.ts'),
 };
 
 const [name = 'help', ...args] = process.argv.slice(2);

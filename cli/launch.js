@@ -24,9 +24,8 @@ function findNode() {
 const args = process.argv.slice(2);
 const script = args[0] === '--node' ? args.slice(1) : [fileURLToPath(new URL('./index.ts', import.meta.url)), ...args];
 const child = spawn(findNode(), script, { stdio: 'inherit' });
-// A terminal's Ctrl-C reaches the whole process group; a supervisor's signal reaches this process alone.
-for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-process.on('SIGINT', () => {});
+// A terminal's Ctrl-C reaches the whole process group, a supervisor's signal this process alone: the child may get one twice.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => {
   if (signal) {
     process.removeAllListeners(signal);

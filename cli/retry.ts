@@ -4,7 +4,10 @@ import { chooseTarget, targetOptions } from './target.ts';
 
 const options = {
   ...targetOptions,
-  redo: { type: 'boolean', meaning: 'Do a step that is done again: new job ids, outputs replaced' },
+  redo: {
+    type: 'boolean',
+    meaning: 'Do a step that is done again, and what follows from it: new job ids, outputs replaced',
+  },
 } as const satisfies Options;
 
 const positionals = ['RUN', 'STEP', '[CHUNK]'];
@@ -49,8 +52,12 @@ export async function retry(runId: string, step: Step, chunk: string | undefined
   }
   if (!wantsChunk && chunk !== undefined)
     throw new UsageError(`commons-mirror retry ${runId} ${step}: takes no chunk; found ${chunk}`);
-  refuseExpired(runId);
-  if (redo) await raiseGeneration(runId, step, wantsChunk ? chunk : undefined);
+  refuseExpired(plan);
+  if (redo) {
+    // What was made of the step's old output is void too; the step's completion has it made again.
+    for (const [after, subject] of stepsAfter(step, chunk)) await raiseGeneration(runId, after, subject);
+    await raiseGeneration(runId, step, wantsChunk ? chunk : undefined);
+  }
   const { topic, body, attributes } = retryMessage(plan, step, chunk, DATA_BUCKET);
   try {
     await publish(topic, body, attributes);
@@ -58,4 +65,24 @@ export async function retry(runId: string, step: Step, chunk: string | undefined
     await closePubSub();
   }
   console.log(`Published to ${topic}: ${JSON.stringify(body)}`);
+}
+
+/** The steps that read what `step` writes. */
+function stepsAfter(
+  step: Exclude<Step, 'export'>,
+  chunk: string | undefined,
+): [step: Step, subject: string | undefined][] {
+  switch (step) {
+    case 'load':
+      return [
+        ['transform', chunk],
+        ['sli', undefined],
+        ['views', undefined],
+      ];
+    case 'transform':
+      return [['views', undefined]];
+    case 'sli':
+    case 'views':
+      return [];
+  }
 }

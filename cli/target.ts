@@ -17,16 +17,17 @@ export const targetOptions = {
   config: { type: 'string', value: 'FILE', meaning: 'The deployed chain of this mirror.yaml' },
 } as const satisfies Options;
 
-const StackSchema = z.object({ pid: z.number(), environment: z.record(z.string(), z.string()) });
+const StackSchema = z.object({ pid: z.number(), dataset: z.string(), environment: z.record(z.string(), z.string()) });
+type RunningStack = z.infer<typeof StackSchema>;
 
-/** Sets the environment that the functions' modules read, before their first use. */
-export async function chooseTarget({ data, config }: { data?: string; config?: string }): Promise<void> {
+/** Sets the environment that the functions' modules read, before their first use. Gives the dataset that analysts read. */
+export async function chooseTarget({ data, config }: { data?: string; config?: string }): Promise<string> {
   if (data !== undefined && config !== undefined) throw new UsageError('--data and --config exclude each other');
   if (config === undefined) {
     const stack = await runningStack(data ?? '.mirror');
     if (stack) {
-      Object.assign(process.env, stack);
-      return;
+      Object.assign(process.env, stack.environment);
+      return stack.dataset;
     }
     if (data !== undefined) {
       throw new UsageError(`No local stack runs with the data directory ${data}. Next: npm start -- --data ${data}`);
@@ -38,7 +39,7 @@ export async function chooseTarget({ data, config }: { data?: string; config?: s
       `Neither does a local stack run here, nor can ${file} be read. Next: npm start, or --config FILE for a deployed chain`,
     );
   });
-  const { project, location } = parseConfig(text, file).config;
+  const { project, location, dataset } = parseConfig(text, file).config;
   const buckets = bucketsOf(project);
   Object.assign(process.env, {
     GOOGLE_CLOUD_PROJECT: project,
@@ -49,15 +50,16 @@ export async function chooseTarget({ data, config }: { data?: string; config?: s
     KMS_KEY: 'google-managed',
     CONFIG_FILE: path.resolve(file),
   });
+  return dataset;
 }
 
-async function runningStack(directory: string): Promise<Record<string, string> | undefined> {
+async function runningStack(directory: string): Promise<RunningStack | undefined> {
   const text = await readFile(path.join(directory, 'stack.json'), 'utf8').catch(() => undefined);
   if (text === undefined) return undefined;
-  const { pid, environment } = StackSchema.parse(JSON.parse(text));
+  const stack = StackSchema.parse(JSON.parse(text));
   try {
-    process.kill(pid, 0);
-    return environment;
+    process.kill(stack.pid, 0);
+    return stack;
   } catch {
     return undefined;
   }

@@ -76,7 +76,7 @@ async function mirror(
     },
   );
   onStop(chain.close);
-  await announce(data, chain, onStop);
+  await announce(data, chain, config.dataset, onStop);
   say(`The page: ${chain.stack.url}/   Logs: ${chain.logFile}`);
   stopped.throwIfAborted();
   const runId = await chain.run(sourceUrl, stopped, say);
@@ -121,18 +121,31 @@ async function defaultConfig(sourceUrl: string | undefined, data: DataDirectory)
 }
 
 /** For the other commands: how the running stack is reached. No secret is in it. */
-async function announce(data: DataDirectory, chain: Chain, onStop: (stop: () => Promise<void>) => void): Promise<void> {
+async function announce(
+  data: DataDirectory,
+  chain: Chain,
+  dataset: string,
+  onStop: (stop: () => Promise<void>) => void,
+): Promise<void> {
   const file = data.path('stack.json');
   const { environment } = chain;
-  await writeFile(file, `${JSON.stringify({ pid: process.pid, environment }, null, 2)}\n`);
+  await writeFile(file, `${JSON.stringify({ pid: process.pid, dataset, environment }, null, 2)}\n`);
   onStop(() => rm(file, { force: true }));
 }
+
+/** One Ctrl-C may arrive more than once: from the terminal, from npm, from the launcher. */
+const SAME_SIGNAL_MS = 500;
 
 /** Ctrl-C, a supervisor's SIGTERM, a closed terminal: once stops in order, twice at once. */
 function stopSignal(): AbortSignal {
   const controller = new AbortController();
+  let first = 0;
   const stop = (): void => {
-    if (controller.signal.aborted) process.exit(INTERRUPTED);
+    if (controller.signal.aborted) {
+      if (Date.now() - first > SAME_SIGNAL_MS) process.exit(INTERRUPTED);
+      return;
+    }
+    first = Date.now();
     say('Stopping; again to force.');
     controller.abort(new PermanentError('Stopped'));
   };

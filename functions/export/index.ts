@@ -20,6 +20,7 @@ import {
   type RangePlan,
   type TablePlan,
 } from '../mirror/plan.ts';
+import { newRunCommand } from '../mirror/retry.ts';
 import { tableText } from '../mirror/table-pattern.ts';
 import type { Claim } from './claim.ts';
 import { exportRange, type RangeResult } from './export-range.ts';
@@ -82,7 +83,7 @@ async function handedOverBefore({ runId, attempt }: Claim): Promise<boolean> {
   if (plan && wanted.every((name) => manifests.has(name))) return true;
   throw new PermanentError(
     `Attempt ${attempt - 1} of run ${runId} ended after it had handed over ${manifests.size} chunk(s), and its snapshot ended ` +
-      'with it; parts of two moments must never mix. Next: start a new run: gcloud run jobs execute mirror-export',
+      `with it; parts of two moments must never mix. Next: start a new run: ${newRunCommand(plan?.config)}`,
   );
 }
 

@@ -55,7 +55,7 @@ const delivery: Delivery<ObjectFinalized> = {
       return;
     }
     if (!(await markerOf(runId, 'load', chunk, LoadResultSchema))) {
-      refuseExpired(runId);
+      refuseExpired(plan);
       const result = { tables: await loadChunk(plan, chunk, context) };
       const { generation, startedAt } = context;
       const endedAt = new Date().toISOString();
@@ -83,7 +83,7 @@ async function loadChunk(plan: Plan, chunk: string, context: Context): Promise<L
     const exported = manifest.value.tables.find(({ warehouseTable }) => warehouseTable === table.warehouseTable);
     if (!exported)
       throw new PermanentError(`${tableText(table)} is in the plan, and not in the manifest of chunk ${chunk}`);
-    return { plan, table, exported, context };
+    return { plan, chunk, table, exported, context };
   });
   const submitted = await bounded(works, REQUESTS_AT_ONCE, async (work) => ({ work, id: await submitTyped(work) }));
   return bounded(submitted, REQUESTS_AT_ONCE, async ({ work, id }) => {
@@ -92,7 +92,7 @@ async function loadChunk(plan: Plan, chunk: string, context: Context): Promise<L
   });
 }
 
-type Work = { plan: Plan; table: TablePlan; exported: ExportedTable; context: Context };
+type Work = { plan: Plan; chunk: string; table: TablePlan; exported: ExportedTable; context: Context };
 type Counts = { loaded: number; errors: number };
 
 /** BigQuery: `invalid` is what a load job fails with when rows do not fit the schema. That is an answer, not a fault. */
@@ -142,12 +142,12 @@ async function splitTable(work: Work): Promise<Counts> {
   return { loaded: await rowsOf(work, split.target), errors: await rowsOf(work, errors) };
 }
 
-function closedBalance({ table, exported }: Work, { loaded, errors }: Counts): LoadedTable {
+function closedBalance({ plan, chunk, table, exported }: Work, { loaded, errors }: Counts): LoadedTable {
   const { schema, warehouseTable, rows, bytes, parts } = exported;
   if (loaded + errors !== rows) {
     throw new PermanentError(
       `${tableText(table)}: ${rows} rows exported, ${loaded} loaded, ${errors} in errors: ${rows - loaded - errors} are missing. ` +
-        'Next: commons-mirror retry RUN load CHUNK --redo',
+        `Next: commons-mirror retry ${plan.runId} load ${chunk} --redo`,
     );
   }
   return { schema, table: table.table, warehouseTable, exported: rows, loaded, errors, bytes, parts: parts.length };

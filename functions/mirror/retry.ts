@@ -27,6 +27,11 @@ export function retryMessage(
   return { topic: TOPICS.completions, body, attributes: {} };
 }
 
+/** Starts a new run: the only retry of an export, and of anything whose data is gone. */
+export function newRunCommand(config: { project: string; region: string } | undefined): string {
+  return `gcloud run jobs execute mirror-export${config ? ` --project=${config.project} --region=${config.region}` : ''}`;
+}
+
 /** Commands for a person's terminal, each by itself enough. */
 export function retryCommands(
   step: Step,
@@ -35,10 +40,7 @@ export function retryCommands(
   plan: Plan | undefined,
   dataBucket: string,
 ): string[] {
-  if (step === 'export' || !plan) {
-    const place = plan ? ` --project=${plan.config.project} --region=${plan.config.region}` : '';
-    return [`gcloud run jobs execute mirror-export${place}`];
-  }
+  if (step === 'export' || !plan) return [newRunCommand(plan?.config)];
   const { topic, body, attributes } = retryMessage(plan, step, chunk, dataBucket);
   const listed = Object.entries(attributes).map(([key, value]) => `${key}=${value}`);
   const attribute = listed.length > 0 ? ` --attribute='${listed.join(',')}'` : '';

@@ -31,7 +31,7 @@ const delivery: Delivery<Completion> = {
     if (!(await markerOf(runId, 'sli', undefined, SliResultSchema))) {
       const all = await allLoaded(plan);
       if (!all) return;
-      refuseExpired(runId);
+      refuseExpired(plan);
       await gatherErrors(plan, all, context);
       const { writePoints } = await import('../cloud/monitoring.ts');
       await writePoints(coveragePoints(all));

@@ -29,8 +29,8 @@ const delivery: Delivery<Completion> = {
     const transforms = transformsOf(plan, chunk);
     if (transforms.length === 0) return;
     if (!(await markerOf(runId, 'transform', chunk, TransformResultSchema))) {
-      refuseExpired(runId);
-      const outputs = await bounded(transforms, 4, (each) => makeTwin(plan, each, context));
+      refuseExpired(plan);
+      const outputs = await bounded(transforms, 4, (each) => makeTwin(plan, chunk, each, context));
       const { generation, startedAt } = context;
       const endedAt = new Date().toISOString();
       await mark(runId, 'transform', chunk, TransformResultSchema, {
@@ -48,6 +48,7 @@ const delivery: Delivery<Completion> = {
 
 async function makeTwin(
   plan: Plan,
+  chunk: string,
   { transform, table }: { transform: Plan['config']['transforms'][number]; table: TablePlan },
   { generation, deadline }: Context,
 ): Promise<TransformOutput> {
@@ -76,7 +77,7 @@ async function makeTwin(
   if (!before || !after || before.numRows !== after.numRows) {
     throw new PermanentError(
       `${tableText(table)}: the transform read ${before?.numRows ?? 'no'} rows and wrote ${after?.numRows ?? 'none'}. ` +
-        `Next: commons-mirror retry ${plan.runId} transform CHUNK --redo`,
+        `Next: commons-mirror retry ${plan.runId} transform ${chunk} --redo`,
     );
   }
   return { name: transform.transformer, table: tableText(table), output, rows: after.numRows };

@@ -31,7 +31,7 @@ const delivery: Delivery<Completion> = {
       const [all, outputs] = await Promise.all([allLoaded(plan), allTransformed(plan)]);
       if (!all || !outputs) return;
       if (await isBlocked(plan, all)) return;
-      refuseExpired(runId);
+      refuseExpired(plan);
       try {
         await publishRun(plan, publishedTables(plan, all, outputs), context);
       } catch (error) {
