@@ -1,0 +1,137 @@
+import { once } from 'node:events';
+import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import { readBody, serve } from '../../local/http.ts';
+
+/** A request on its way through the proxy. `forward` sends it on, as often as it is called. */
+export type Passing = {
+  method: string;
+  path: string;
+  body: string;
+  forward: () => Promise<Answer>;
+};
+
+export type Answer = { status: number; headers?: IncomingHttpHeaders; body?: Buffer };
+
+/** Looks at a request; undefined lets the next rule look, and behind the last the request passes as it is. */
+export type Rule = (request: Passing) => Promise<Answer> | undefined;
+
+export type Proxy = {
+  url: string;
+  /** Where requests go whose path begins with `prefix`, which is taken off. */
+  route: (prefix: string, target: string) => void;
+  /** The newest rule looks first. Gives what takes the rule out again. */
+  rule: (rule: Rule) => () => void;
+  close: () => Promise<void>;
+};
+
+/** An error in the form that Google's APIs give it. Their clients themselves try again after 503, for seconds. */
+export function refusal(status: number, reason: string, message = 'Refused by a test'): Answer {
+  const body = { error: { code: status, message, errors: [{ reason, message, domain: 'global' }] } };
+  return { status, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(body)) };
+}
+
+/**
+ * Stands between two real parties, so that a test can hold, refuse, repeat and count what passes. A target that breaks the
+ * connection breaks the caller's, too: a killed process must not look like one that answers.
+ */
+export async function openProxy(): Promise<Proxy> {
+  const rules: Rule[] = [];
+  const routes = new Map<string, string>();
+  const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const { method = 'GET', url = '/', headers } = request;
+    const body = await readBody(request);
+    const prefix = [...routes.keys()].find((each) => url.startsWith(each));
+    if (prefix === undefined) throw new Error(`The proxy has no route for ${url}`);
+    const target = `${routes.get(prefix)}${url.slice(prefix.length)}`;
+    const passing: Passing = {
+      method,
+      path: url,
+      body: body.toString(),
+      forward: () => send(target, method, headers, body),
+    };
+    let answer: Answer;
+    try {
+      answer = await (firstOf(rules, passing) ?? passing.forward());
+    } catch {
+      response.destroy();
+      return;
+    }
+    response.writeHead(answer.status, answer.headers);
+    response.end(answer.body);
+  };
+  const server = await serve(handle);
+  return {
+    url: server.url,
+    route: (prefix, target) => void routes.set(prefix, target),
+    rule: (rule) => {
+      rules.unshift(rule);
+      return () => void rules.splice(rules.indexOf(rule), 1);
+    },
+    close: server.close,
+  };
+}
+
+function firstOf(rules: readonly Rule[], passing: Passing): Promise<Answer> | undefined {
+  for (const rule of rules) {
+    const answer = rule(passing);
+    if (answer) return answer;
+  }
+  return undefined;
+}
+
+async function send(url: string, method: string, headers: IncomingHttpHeaders, body: Buffer): Promise<Answer> {
+  const { host: _host, connection: _connection, 'transfer-encoding': _encoding, ...rest } = headers;
+  const forwarded = { ...rest, 'content-length': String(body.length) };
+  const request = httpRequest(url, { method, headers: forwarded, agent: false });
+  request.end(body);
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  const bytes = await readBody(response);
+  const { 'transfer-encoding': _chunked, connection: _kept, ...answered } = response.headers;
+  return {
+    status: response.statusCode ?? 502,
+    headers: { ...answered, 'content-length': String(bytes.length) },
+    body: bytes,
+  };
+}
+
+/** Picks the requests that start one of the mirror's BigQuery jobs, by its purpose: load, staging, good, bad, transform, … */
+export const startsJob =
+  (purpose: string) =>
+  ({ method, path, body }: Passing): boolean =>
+    method === 'POST' && /\/jobs(?:\?|$)/u.test(path) && body.includes(`"jobId":"mirror_${purpose}_`);
+
+/** Something that has begun and waits for its release. */
+export type Held = { begun: Promise<Passing>; release: () => void };
+
+/** A rule that holds every request that `wanted` picks until it is released, and then sends it on. */
+export function hold(proxy: Proxy, wanted: (request: Passing) => boolean): Held {
+  const begun = Promise.withResolvers<Passing>();
+  const released = Promise.withResolvers<void>();
+  const remove = proxy.rule((request) => {
+    if (!wanted(request)) return undefined;
+    begun.resolve(request);
+    return released.promise.then(request.forward);
+  });
+  return {
+    begun: begun.promise,
+    release: () => {
+      remove();
+      released.resolve();
+    },
+  };
+}
+
+/** A rule that refuses what `wanted` picks. `count` is how often it did. */
+export function refuse(
+  proxy: Proxy,
+  wanted: (request: Passing) => boolean,
+  answer: Answer = refusal(403, 'accessDenied'),
+): { count: () => number; end: () => void } {
+  let count = 0;
+  const end = proxy.rule((request) => {
+    if (!wanted(request)) return undefined;
+    count += 1;
+    return Promise.resolve(answer);
+  });
+  return { count: () => count, end };
+}
