@@ -61,6 +61,8 @@ class CopyOut implements Submittable {
   readonly #ready: Block[] = [];
   #stream: Socket | undefined;
   #toPg: ((chunk: Buffer) => void)[] = [];
+  /** Who reads the connection: this COPY; then pg again; or nobody any more. */
+  #reader: 'copy' | 'pg' | 'nobody' = 'copy';
   #wake: () => void = () => {};
   #ended = false;
   #error: Error | undefined;
@@ -101,13 +103,16 @@ class CopyOut implements Submittable {
   }
 
   abandon(): void {
-    this.#restore();
+    this.#reader = 'nobody';
     this.#stream?.destroy();
   }
 
   readonly #take = (chunk: Buffer): void => {
     let at = 0;
     while (at < chunk.length) {
+      if (this.#reader === 'nobody') return;
+      // What follows the COPY in the same chunk, whole messages or a part of one, is pg's as it is.
+      if (this.#reader === 'pg') return this.#forward(chunk.subarray(at));
       if (this.#left === 0) {
         at += this.#readHeader(chunk, at);
         continue;
@@ -138,10 +143,14 @@ class CopyOut implements Submittable {
   }
 
   #beginRow(bytes: number): void {
-    if (bytes > ROW_LIMIT_BYTES && !this.#error) this.#fail(new OversizeRow(bytes));
+    if (bytes > ROW_LIMIT_BYTES) {
+      this.#emit();
+      this.#fail(new OversizeRow(bytes));
+      return this.abandon();
+    }
     if (this.#filled + bytes > this.#block.length) {
       this.#emit();
-      if (bytes > BLOCK_BYTES) this.#block = Buffer.allocUnsafeSlow(Math.min(bytes, ROW_LIMIT_BYTES));
+      if (bytes > BLOCK_BYTES) this.#block = Buffer.allocUnsafeSlow(bytes);
     }
     this.#rows += 1;
   }
@@ -163,8 +172,10 @@ class CopyOut implements Submittable {
     for (const listener of this.#toPg) listener.call(this.#stream, bytes);
   }
 
-  /** pg reads by itself from the next chunk on; what is left of the present one still goes through `#forward`. */
-  #restore(): void {
+  /** pg reads by itself from the next chunk on. */
+  #handBack(): void {
+    if (this.#reader !== 'copy') return;
+    this.#reader = 'pg';
     this.#stream?.removeListener('data', this.#take);
     for (const listener of this.#toPg) this.#stream?.on('data', listener);
   }
@@ -176,11 +187,11 @@ class CopyOut implements Submittable {
   }
   handleError(error: Error): void {
     this.#fail(error);
-    this.#restore();
+    this.#handBack();
   }
   handleReadyForQuery(): void {
     this.#ended = true;
-    this.#restore();
+    this.#handBack();
     this.#stream?.resume();
     this.#wake();
   }
