@@ -38,27 +38,29 @@ export function urlSource(url: string, applicationName: string): Source {
   const name = `${options.host}:${options.port}/${options.database}`;
   return {
     name,
-    connect: async () => {
-      const client = new pg.Client({
-        ...options,
-        application_name: applicationName,
-        keepAlive: true,
-        keepAliveInitialDelayMillis: 5000,
-        connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      });
-      // A connection that breaks while nobody waits for it must not end the process; its next use tells.
-      client.on('error', () => {});
-      try {
-        await client.connect();
-        await client.query(SESSION);
-        return client;
-      } catch (error) {
-        await client.end().catch(() => {});
-        throw connectError(error, name);
-      }
-    },
+    connect: () => openClient({ ...options, application_name: applicationName }, (error) => connectError(error, name)),
     close: async () => {},
   };
+}
+
+/** A connection set as every one is. Throws what `told` makes of the failure. */
+export async function openClient(options: pg.ClientConfig, told: (error: unknown) => Error): Promise<pg.Client> {
+  const client = new pg.Client({
+    ...options,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 5000,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+  });
+  // A connection that breaks while nobody waits for it must not end the process; its next use tells.
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    await client.query(SESSION);
+    return client;
+  } catch (error) {
+    await client.end().catch(() => {});
+    throw told(error);
+  }
 }
 
 type ConnectionOptions = Pick<pg.ClientConfig, 'host' | 'port' | 'user' | 'password' | 'database' | 'ssl'>;
