@@ -31,23 +31,34 @@ function pages({ from, to }: RangePlan): string {
   return conditions.length > 0 ? ` WHERE ${conditions.join(' AND ')}` : '';
 }
 
-/** A value up to this size stays as it is even in a row that is too large. */
+/** A value up to this size stays as it is even in a row that is too large, unless there are very many of them. */
 const LARGE_VALUE_BYTES = 1024 * 1024;
 
-/** Of a row whose CSV exceeds the limit, every large value becomes its length and digest; all other rows are unchanged. */
+/**
+ * Of a row whose CSV exceeds the limit, every large value becomes its length and digest; all other rows are unchanged.
+ * `concat` writes a value as COPY does; a cast to text would not (bool, inet, char(n)).
+ */
 function selectWithoutLargeValues({ columns }: TablePlan, range: RangePlan, nullToken: string): string {
-  const inner = columns.map(({ expression }, i) => `(${expression})::text AS c${i}`);
-  // In CSV a quote counts twice; two quotes and a comma come to each value.
-  const size = columns.map((_, i) => `coalesce(octet_length(replace(c${i}, '"', '""')), 0)::int8 + 3`).join(' + ');
+  const inner = columns.map((_, i) => `CASE WHEN v${i} IS NOT NULL THEN concat(v${i}) END AS c${i}`);
+  const values = columns.map(({ expression }, i) => `${expression} AS v${i}`);
+  // In CSV a quote counts twice; two quotes come to each value, and a comma or the line's end. NULL is the token.
+  const size = columns.map((_, i) => {
+    // Twice a text must not exceed PostgreSQL's 1 GB; one beyond the limit is too large with or without its quotes.
+    const quoted = `CASE WHEN octet_length(c${i}) > ${ROW_LIMIT_BYTES} THEN c${i} ELSE replace(c${i}, '"', '""') END`;
+    return `coalesce(octet_length(${quoted}) + 2, ${nullToken.length})::int8 + 1`;
+  });
+  // Half of an equal share of the limit: however many values stay, the row fits, even if all of them is quotes.
+  const large = Math.min(LARGE_VALUE_BYTES, Math.floor(ROW_LIMIT_BYTES / columns.length / 2) - 3);
   const prefix = escapeLiteral(oversizePrefix(nullToken));
   const outer = columns.map(
     ({ name }, i) =>
-      `CASE WHEN bytes > ${ROW_LIMIT_BYTES} AND octet_length(c${i}) > ${LARGE_VALUE_BYTES} ` +
+      `CASE WHEN bytes > ${ROW_LIMIT_BYTES} AND octet_length(c${i}) > ${large} ` +
       `THEN ${prefix} || octet_length(c${i}) || ':' || encode(sha256(convert_to(c${i}, 'UTF8')), 'hex') ` +
       `ELSE c${i} END AS ${escapeIdentifier(name)}`,
   );
+  // OFFSET 0 keeps the levels apart: merged, the size would be computed anew for every column.
   return (
-    `SELECT ${outer.join(', ')} FROM (SELECT ${inner.join(', ')} FROM ${range.relation}${pages(range)}) AS r ` +
-    `CROSS JOIN LATERAL (SELECT ${size} AS bytes) AS s`
+    `SELECT ${outer.join(', ')} FROM (SELECT *, ${size.join(' + ')} AS bytes FROM (SELECT ${inner.join(', ')} ` +
+    `FROM (SELECT ${values.join(', ')} FROM ${range.relation}${pages(range)} OFFSET 0) AS r OFFSET 0) AS t OFFSET 0) AS s`
   );
 }

@@ -32,9 +32,19 @@ const DONE = Buffer.concat([message('c'), message('C', 'COPY 4\0'), READY]);
 
 const TRANSCRIPT = Buffer.concat(
   [
-    ...[BEGIN, message('d', HEADER), ROW1, NOTICE, ROW2, PARAMETER, NOTIFICATION, ROW3, ROW4, DONE],
+    BEGIN,
+    message('d', HEADER),
+    ROW1,
+    NOTICE,
+    ROW2,
+    PARAMETER,
+    NOTIFICATION,
+    ROW3,
+    ROW4,
+    DONE,
     // What comes of itself may come at once behind the end.
-    ...[NOTIFICATION, PARAMETER],
+    NOTIFICATION,
+    PARAMETER,
   ].filter((part) => part !== undefined),
 );
 const FAILED = Buffer.concat(
