@@ -7,6 +7,10 @@ import { PermanentError } from './mirror/errors.ts';
  */
 
 const url = z.url({ protocol: /^https?$/u });
+/** Passwords and tokens go there: in clear at most to this machine. */
+const encrypted = url
+  .refine((text) => /^https:|^http:\/\/(?:127\.0\.0\.1|localhost|\[::1\])(?:[:/]|$)/u.test(text), 'https://…')
+  .transform((text) => text.replace(/\/+$/u, ''));
 
 const Environment = z.object({
   GOOGLE_CLOUD_PROJECT: z.string().min(1),
@@ -23,6 +27,15 @@ const Environment = z.object({
   LOGS_LOCATION: z.string().default('Cloud Logging, resource.type="cloud_run_revision" or "cloud_run_job"'),
   /** Only the export's: the PostgreSQL URL, a secret. */
   SOURCE_URL: z.string().optional(),
+  /** Only the export's, where the source is on Aptible: its user and password, secrets. */
+  APTIBLE_USERNAME: z.string().optional(),
+  APTIBLE_PASSWORD: z.string().optional(),
+  /** For one run by hand, of a user who logs in with a one-time password. */
+  APTIBLE_OTP_TOKEN: z.string().optional(),
+  /** Instead of user and password. */
+  APTIBLE_ACCESS_TOKEN: z.string().optional(),
+  APTIBLE_AUTH_ROOT_URL: encrypted.optional(),
+  APTIBLE_API_ROOT_URL: encrypted.optional(),
   /** Only the export's: mirror.yaml in the image. */
   CONFIG_FILE: z.string().default('mirror.yaml'),
   /** Only the alert's: an incoming webhook's URL, a secret. */
@@ -56,7 +69,7 @@ export function environment(): Environment {
 }
 
 /** A variable that only some of the functions have. */
-export function required(name: 'SOURCE_URL' | 'SLACK_WEBHOOK_URL'): string {
+export function required(name: 'SOURCE_URL' | 'SLACK_WEBHOOK_URL' | 'APTIBLE_USERNAME' | 'APTIBLE_PASSWORD'): string {
   const value = environment()[name];
   if (!value) throw new PermanentError(`The environment variable ${name} is not set. Next: set it from its secret.`);
   return value;

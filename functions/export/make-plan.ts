@@ -21,7 +21,13 @@ const TID_RANGE_SCAN = 140000;
  * The plan of a run, from the catalogue as the locked snapshot shows it. Throws one PermanentError that names every fault:
  * of mirror.yaml, of the role's rights, of tables that cannot be mirrored.
  */
-export async function makePlan(client: Client, file: ConfigFile, run: Run, selection: Selection): Promise<Plan> {
+export async function makePlan(
+  client: Client,
+  file: ConfigFile,
+  run: Run,
+  selection: Selection,
+  backup?: Plan['backup'],
+): Promise<Plan> {
   const { config } = file;
   const serverVersion = await versionOf(client);
   const nullToken = drawNullToken();
@@ -83,6 +89,7 @@ export async function makePlan(client: Client, file: ConfigFile, run: Run, selec
     shard: shardOf(startOf(run.runId), config.timeZone),
     startedAt: startOf(run.runId).toISOString(),
     config,
+    backup,
     serverVersion,
     nullToken,
     chunks: chunks.filter(({ tables }) => tables.length > 0),

@@ -2,7 +2,7 @@ import type { Client } from 'pg';
 import { PermanentError } from '../mirror/errors.ts';
 import type { ConfigFile } from '../mirror/config.ts';
 import { tableText } from '../mirror/table-pattern.ts';
-import { relations } from './catalogue.ts';
+import { relations, type Relation } from './catalogue.ts';
 import { makePlan, qualified, type Run } from './make-plan.ts';
 import { selectTables, type Selection } from './select-tables.ts';
 import { queryError, type Source } from './source.ts';
@@ -15,32 +15,39 @@ export type Snapshot = { id: string; plan: Plan; client: Client };
 const LOCK_ATTEMPTS = 5;
 
 /**
- * Locks, then takes the snapshot, in one transaction. PostgreSQL: a REPEATABLE READ transaction's snapshot is taken by its
- * first query, not by LOCK; so every table that the snapshot shows is locked already, and no TRUNCATE or rewrite can come
- * between snapshot and COPY, after which a table would read as empty while all counts agree. The caller ends `client`.
+ * Locks, then takes the snapshot, in one transaction, so that no TRUNCATE, REFRESH or rewrite can come between snapshot
+ * and COPY, after which a table would read as empty while all counts agree. The transaction is READ COMMITTED: "once a
+ * snapshot is taken", a REPEATABLE READ one keeps it, and the first lock by SELECT would take it before the others hold.
+ * The caller ends `client`.
  */
 export async function takeSnapshot(source: Source, file: ConfigFile, run: Run): Promise<Snapshot> {
   const client = await source.connect();
   try {
-    const gone: Selection['leftOut'] = [];
+    const met = new Map<string, Relation>();
     for (let attempt = 1; ; attempt++) {
-      const wanted = selectTables(file.config, await relations(client));
-      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-      const lost = await lock(client, wanted);
+      const wanted = chosen(selectTables(file.config, await relations(client)));
+      for (const relation of wanted) met.set(qualified(relation), relation);
+      await client.query('BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY');
+      let lost = await lock(client, wanted);
       if (lost === undefined) {
         const { rows } = await client.query<{ id: string }>('SELECT pg_export_snapshot() AS id');
-        const id = rows[0]?.id ?? '';
-        const locked = restrict(selectTables(file.config, await relations(client)), wanted);
-        const plan = await makePlan(client, file, run, { ...locked, leftOut: [...locked.leftOut, ...gone] });
-        return { id, plan, client };
+        const selection = selectTables(file.config, await relations(client));
+        const unlocked = chosen(selection).find(({ oid }) => !wanted.some((relation) => relation.oid === oid));
+        if (!unlocked) {
+          const backup = source.backup?.() ?? null;
+          const leftOut = [...selection.leftOut, ...vanished([...met.values()], chosen(selection))];
+          const plan = await makePlan(client, file, run, backup, { ...selection, leftOut });
+          return { id: rows[0]?.id ?? '', plan, client };
+        }
+        // It appeared, or took another's name, after the catalogue was read: it is not locked.
+        lost = `${tableText(unlocked)} has just appeared`;
       }
       await client.query('ROLLBACK');
       if (attempt === LOCK_ATTEMPTS) {
         throw new PermanentError(
-          `Tables keep disappearing while they are locked, last: ${lost}. Next: run again after the migration.`,
+          `Tables keep changing while they are locked, last: ${lost}. Next: run again after the migration.`,
         );
       }
-      gone.push(...vanished(wanted, selectTables(file.config, await relations(client))));
     }
   } catch (error) {
     await client.end().catch(() => {});
@@ -48,15 +55,18 @@ export async function takeSnapshot(source: Source, file: ConfigFile, run: Run): 
   }
 }
 
-/** ACCESS SHARE, what a reader takes: it keeps out only what would pull the rows away. Gives what was gone, if anything. */
-async function lock(client: Client, selection: Selection): Promise<string | undefined> {
-  const lockable = selection.chunks
-    .flatMap((chunk) => chunk.relations)
-    // "This operation is not supported for" foreign tables and materialized views; what cannot be read fails by name later.
-    .filter(({ kind, readable }) => readable && (kind === 'table' || kind === 'partitioned table' || kind === 'view'));
-  if (lockable.length === 0) return undefined;
+const chosen = ({ chunks }: Selection): Relation[] => chunks.flatMap((chunk) => chunk.relations);
+
+/**
+ * ACCESS SHARE, what a reader takes: it keeps out only what would pull the rows away. By SELECT, since LOCK TABLE knows no
+ * materialized views and wants rights on every column. Gives what was gone, if anything.
+ */
+async function lock(client: Client, wanted: readonly Relation[]): Promise<string | undefined> {
+  // What cannot be read fails by name later.
+  const readable = wanted.filter(({ readable, filtered }) => readable && !filtered);
+  if (readable.length === 0) return undefined;
   try {
-    await client.query(`LOCK TABLE ${lockable.map(qualified).join(', ')} IN ACCESS SHARE MODE`);
+    await client.query(readable.map((relation) => `SELECT FROM ${qualified(relation)} LIMIT 0`).join(';\n'));
     return undefined;
   } catch (error) {
     // undefined_table, invalid_schema_name
@@ -66,27 +76,9 @@ async function lock(client: Client, selection: Selection): Promise<string | unde
   }
 }
 
-/** A table that appeared after the locking is not locked, and not part of this run. */
-function restrict(now: Selection, locked: Selection): Selection {
-  const oids = new Set(locked.chunks.flatMap((chunk) => chunk.relations.map(({ oid }) => oid)));
-  return {
-    ...now,
-    chunks: now.chunks.map(({ name, relations }) => ({
-      name,
-      relations: relations.filter(({ oid }) => oids.has(oid)),
-    })),
-  };
-}
-
-function vanished(before: Selection, after: Selection): Selection['leftOut'] {
-  const remaining = new Set(after.chunks.flatMap((chunk) => chunk.relations.map(({ oid }) => oid)));
-  return before.chunks.flatMap((chunk) =>
-    chunk.relations
-      .filter(({ oid }) => !remaining.has(oid))
-      .map((relation) => ({
-        schema: relation.schema,
-        table: relation.table,
-        reason: `${tableText(relation)} was gone before it could be locked`,
-      })),
-  );
+function vanished(before: readonly Relation[], now: readonly Relation[]): Selection['leftOut'] {
+  const remaining = new Set(now.map(qualified));
+  return before
+    .filter((relation) => !remaining.has(qualified(relation)))
+    .map(({ schema, table }) => ({ schema, table, reason: 'it was gone before it could be locked' }));
 }

@@ -7,6 +7,8 @@ export type Source = {
   /** For messages: host, port and database, never a password. */
   name: string;
   connect: () => Promise<pg.Client>;
+  /** Of a restored backup, after the first `connect`: its rows never change, so that every snapshot shows the same. */
+  backup?: () => { id: number; createdAt: string } | undefined;
   close: () => Promise<void>;
 };
 

@@ -89,7 +89,7 @@ function faultsOf(issue: Issue, root: JsonSchema, above: readonly PropertyKey[])
   const wanted = (text: string): Fault[] => [{ path, message: `wanted: ${text}${foundText(issue.input)}` }];
   switch (issue.code) {
     case 'unrecognized_keys': {
-      const allowed = keysAt(root, path).join(', ');
+      const allowed = keysAt(root, path, issue.input).join(', ');
       return issue.keys.map((key) => ({ path: [...path, key], message: `unknown key; allowed: ${allowed}` }));
     }
     case 'invalid_type': {
@@ -157,9 +157,17 @@ function foundText(input: unknown): string {
   return `; found ${JSON.stringify(input)}`;
 }
 
-/** The keys that the schema allows at a place. */
-function keysAt(root: JsonSchema, path: readonly PropertyKey[]): string[] {
-  return [...new Set(nodesAt(root, path).flatMap(({ properties }) => Object.keys(properties ?? {})))];
+/** The keys that the schema allows at a place: of several forms, those of the one that `input` says it is. */
+function keysAt(root: JsonSchema, path: readonly PropertyKey[], input?: unknown): string[] {
+  const nodes = nodesAt(root, path).filter((node) => isForm(node, input));
+  return [...new Set(nodes.flatMap(({ properties }) => Object.keys(properties ?? {})))];
+}
+
+function isForm({ properties = {} }: JsonSchema, input: unknown): boolean {
+  if (typeof input !== 'object' || input === null) return true;
+  return Object.entries(properties).every(
+    ([key, schema]) => !isSchema(schema) || schema.const === undefined || Reflect.get(input, key) === schema.const,
+  );
 }
 
 /** The schema's nodes at a place, one per form. */

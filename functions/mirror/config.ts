@@ -55,10 +55,39 @@ const DraftTransform = z.strictObject({
     .describe('Column name to formats; each format becomes a column <name>_<format> of <table>_transformed'),
 });
 
+const connections = z.int().min(1).max(16).default(4).describe('Connections that export in parallel');
+const aptibleHandle = z.string().regex(/^[a-z0-9._-]{1,64}$/u, "a handle: lower-case letters, digits, '-', '_', '.'");
+
 const Source = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('url'),
-    connections: z.int().min(1).max(16).default(4).describe('Connections that export in parallel'),
+    connections,
+  }),
+  z.strictObject({
+    type: z.literal('aptible'),
+    environment: aptibleHandle.describe('Handle of the environment that the database is in'),
+    database: aptibleHandle.describe('Handle of the database whose backup is restored; itself it is never touched'),
+    restoreInto: aptibleHandle
+      .optional()
+      .describe('Handle of the environment for the temporary database; without it, the same one'),
+    backup: z
+      .enum(['auto', 'newest', 'create'])
+      .default('auto')
+      .describe('Which backup: newest, a new one, or auto: a new one where the newest is too old or published already'),
+    maxBackupAgeHours: z.number().positive().max(720).default(12).describe('The age from which a backup is too old'),
+    containerMb: z
+      .int()
+      .min(512)
+      .optional()
+      .describe("Memory of the temporary database; without it, Aptible's default"),
+    diskGb: z.int().min(1).optional().describe("Disk of the temporary database; without it, the backed-up one's"),
+    connections,
+    sessions: z.int().min(1).max(8).default(2).describe('SSH sessions that share the connections'),
+    tlsName: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("Name in the database's certificate; without it, localhost.<the stack's internal domain>"),
   }),
 ]);
 

@@ -69,6 +69,8 @@ export const PlanSchema = z.object({
   trigger: z.enum(['scheduled', 'manual']),
   startedAt: z.string(),
   config: ConfigSchema,
+  /** The backup that the rows come from; a live database has none. */
+  backup: z.object({ id: z.number().int(), createdAt: z.string() }).optional(),
   serverVersion: z.number().int(),
   /** Stands for NULL in this run's CSV; drawn at random, so that no value can equal it. */
   nullToken: z.string(),
