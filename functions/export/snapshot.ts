@@ -16,8 +16,8 @@ const LOCK_ATTEMPTS = 5;
 
 /**
  * Locks, then takes the snapshot, in one transaction, so that no TRUNCATE, REFRESH or rewrite can come between snapshot
- * and COPY, after which a table would read as empty while all counts agree. The transaction is READ COMMITTED: "once a
- * snapshot is taken", a REPEATABLE READ one keeps it, and the first lock by SELECT would take it before the others hold.
+ * and COPY, after which a table would read as empty while all counts agree. READ COMMITTED, since a REPEATABLE READ
+ * transaction would take its snapshot with the first SELECT that locks, before the other tables are locked.
  * The caller ends `client`.
  */
 export async function takeSnapshot(source: Source, file: ConfigFile, run: Run): Promise<Snapshot> {
@@ -34,9 +34,8 @@ export async function takeSnapshot(source: Source, file: ConfigFile, run: Run): 
         const selection = selectTables(file.config, await relations(client));
         const unlocked = chosen(selection).find(({ oid }) => !wanted.some((relation) => relation.oid === oid));
         if (!unlocked) {
-          const backup = source.backup?.() ?? null;
           const leftOut = [...selection.leftOut, ...vanished([...met.values()], chosen(selection))];
-          const plan = await makePlan(client, file, run, backup, { ...selection, leftOut });
+          const plan = await makePlan(client, file, run, { ...selection, leftOut }, source.backup?.());
           return { id: rows[0]?.id ?? '', plan, client };
         }
         // It appeared, or took another's name, after the catalogue was read: it is not locked.

@@ -74,7 +74,7 @@ const Source = z.discriminatedUnion('type', [
       .enum(['auto', 'newest', 'create'])
       .default('auto')
       .describe('Which backup: newest, a new one, or auto: a new one where the newest is too old or published already'),
-    maxBackupAgeHours: z.number().positive().max(720).default(12).describe('The age from which a backup is too old'),
+    maxBackupAgeHours: z.number().min(1).max(720).default(12).describe('The age from which a backup is too old'),
     containerMb: z
       .int()
       .min(512)
