@@ -50,8 +50,9 @@ export async function relations(client: Client): Promise<Relation[]> {
 
 const RELATIONS = `
   SELECT c.oid, n.nspname AS schema, c.relname AS "table", c.relkind, c.relpersistence = 'u' AS unlogged,
-         has_schema_privilege(n.oid, 'USAGE')
-           AND (has_table_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'SELECT')) AS readable,
+         -- of a table that is being dropped they say NULL
+         coalesce(has_schema_privilege(n.oid, 'USAGE')
+           AND (has_table_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'SELECT')), false) AS readable,
          -- whether row-level security would hide rows from this role
          row_security_active(c.oid) AS filtered,
          obj_description(c.oid, 'pg_class') AS description,
@@ -62,7 +63,8 @@ const RELATIONS = `
     SELECT json_agg(json_build_object(
              'schema', ln.nspname, 'table', l.relname, 'relkind', l.relkind,
              'heap', l.relkind IN ('r', 'm') AND coalesce(am.amname, '') = 'heap',
-             'readable', has_table_privilege(l.oid, 'SELECT') AND NOT row_security_active(l.oid),
+             'readable', coalesce(has_schema_privilege(ln.oid, 'USAGE') AND has_table_privilege(l.oid, 'SELECT')
+               AND NOT row_security_active(l.oid), false),
              'bytes', size.bytes, 'pages', size.bytes / current_setting('block_size')::int8,
              'rows', greatest(l.reltuples, 0)) ORDER BY ln.nspname, l.relname) AS list
     FROM (SELECT c.oid AS relid WHERE c.relkind <> 'p'
@@ -138,7 +140,7 @@ const COLUMNS = `
            SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND NOT k.convalidated
              AND k.conkey = ARRAY[a.attnum]) AS "notNull",
          col_description(a.attrelid, a.attnum) AS description,
-         has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable,
+         coalesce(has_column_privilege(a.attrelid, a.attnum, 'SELECT'), false) AS readable,
          b.typname AS "baseName", bn.nspname AS "baseSchema", b.typtype AS "baseKind",
          b.typcategory = 'A' AS "isArray", base.typmod, pg_get_expr(d.adbin, d.adrelid) AS "defaultText",
          a.attgenerated AS generated, a.attidentity AS identity

@@ -77,6 +77,9 @@ export async function makePlan(
     name,
     tables: relations.flatMap((relation) => planTable(relation) ?? []),
   }));
+  if (faults.length === 0 && rights.length === 0 && chunks.every(({ tables }) => tables.length === 0)) {
+    faults.push({ path: ['chunks'], message: 'no table with a column to mirror is left' });
+  }
   if (faults.length > 0) throw configFaults(file, faults);
   if (rights.length > 0) {
     throw new PermanentError(
@@ -177,19 +180,21 @@ function rightFaults(relation: Relation, columns: readonly Column[]): string[] {
 }
 
 function transformFaults(config: Config, relation: Relation, columns: readonly Column[]): Fault[] {
+  // The twin's columns are named as BigQuery names them.
+  const names = columnNames(columns.map(({ column }) => column));
   return config.transforms.flatMap((transform, i) => {
     if (!isTable(transform.table, relation)) return [];
     return Object.keys(transform.columns).flatMap((name) => {
       const path = ['transforms', i, 'columns', name];
       const column = columns.find((candidate) => candidate.column === name);
-      if (!column) return [{ path, message: `${tableText(relation)} has no such column among the mirrored ones` }];
+      if (!column) return [{ path, message: `${tableText(relation)} has no column ${name} among the mirrored ones` }];
       const { bigquery } = bigQueryType(column.type);
       if (bigquery !== 'STRING' && bigquery !== 'JSON') {
         return [{ path, message: `${column.postgresType} holds no Draft.js content; allowed: text, json, jsonb` }];
       }
       return (transform.columns[name] ?? []).flatMap((format) => {
-        const output = `${name}_${format}`;
-        const taken = columns.some((candidate) => candidate.column.toLowerCase() === output.toLowerCase());
+        const output = `${names[columns.indexOf(column)]}_${format}`;
+        const taken = names.some((candidate) => candidate.toLowerCase() === output.toLowerCase());
         return taken ? [{ path, message: `${tableText(relation)} already has a column ${output}` }] : [];
       });
     });

@@ -1,6 +1,7 @@
 import { crc32c } from '@node-rs/crc32';
 import { createObject, crc32cText, startUpload, type Upload } from '../cloud/storage.ts';
 import { environment } from '../environment.ts';
+import { SafeError } from '../mirror/errors.ts';
 import type { Part } from '../mirror/plan.ts';
 
 /** Below this, a part is one simple request; from there on it streams. */
@@ -24,11 +25,11 @@ export class PartWriter {
     this.rows += rows;
     this.bytes += bytes.length;
     this.#crc = crc32c(bytes, this.#crc);
-    if (this.#upload) return send(this.#upload, bytes);
+    if (this.#upload) return this.#send(this.#upload, bytes);
     this.#held.push(bytes);
     if (this.bytes < SIMPLE_UPLOAD_BYTES) return;
     this.#upload = startUpload(environment().DATA_BUCKET, this.#object, 'text/csv');
-    for (const held of this.#held) await send(this.#upload, held);
+    for (const held of this.#held) await this.#send(this.#upload, held);
     this.#held = [];
   }
 
@@ -41,21 +42,24 @@ export class PartWriter {
     return { object: this.#object, rows: this.rows, bytes: this.bytes, crc32c: confirmed };
   }
 
+  async #send({ stream }: Upload, bytes: Buffer): Promise<void> {
+    try {
+      await new Promise<void>((resolve, reject) => {
+        if (stream.errored) return reject(stream.errored);
+        stream.once('error', reject);
+        stream.write(bytes, (error) => {
+          stream.removeListener('error', reject);
+          if (error) reject(error);
+          else resolve();
+        });
+      });
+    } catch (error) {
+      throw new SafeError(`Cloud Storage: the upload of ${this.#object} broke off`, { cause: error });
+    }
+  }
+
   /** Gives the upload up; the object does not come into being. */
   abandon(): void {
     this.#upload?.stream.destroy();
   }
-}
-
-async function send({ stream }: Upload, bytes: Buffer): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const fail = (error: Error): void => reject(error);
-    stream.once('error', fail);
-    if (stream.errored) reject(stream.errored);
-    stream.write(bytes, (error) => {
-      stream.removeListener('error', fail);
-      if (error) reject(error);
-      else resolve();
-    });
-  });
 }

@@ -25,7 +25,7 @@ export function selectTables(config: Config, relations: readonly Relation[]): Se
         (relation) => matches(pattern, relation) && (pattern.exact || isOrdinary(relation)),
       );
       if (matching.length === 0)
-        faults.push({ path: ['chunks', c, 'tables', t], message: 'no such table in the database' });
+        faults.push({ path: ['chunks', c, 'tables', t], message: `no such table in the database: ${text}` });
       for (const relation of matching) {
         if (!excepted.some((pattern) => matches(pattern, relation))) chosen.add(relation);
       }
@@ -92,7 +92,7 @@ export function selectColumns(
   const faults = names.flatMap((name, i) =>
     columns.some(({ column }) => column === name)
       ? []
-      : [{ path: ['columns', text, key, i], message: `${tableText(relation)} has no such column` }],
+      : [{ path: ['columns', text, key, i], message: `${tableText(relation)} has no column ${name}` }],
   );
   const listed = new Set<string>(names);
   const chosen = columns.filter(({ column }) => listed.has(column) === (key === 'only'));

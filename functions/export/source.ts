@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
-import { PermanentError, SafeError } from '../mirror/errors.ts';
+import { PermanentError, SafeError, safeText } from '../mirror/errors.ts';
 
 /** A way to open PostgreSQL connections, which is all that the rest of the export knows of where the rows come from. */
 export type Source = {
@@ -74,7 +74,8 @@ function parseUrl(url: string): ConnectionOptions {
     if (!/^postgres(?:ql)?:$/u.test(parsed.protocol)) throw new Error('another scheme');
     const user = decodeURIComponent(parsed.username) || 'postgres';
     // A unix socket's folder is given as ?host=/folder.
-    const host = parsed.searchParams.get('host') ?? (parsed.hostname || 'localhost');
+    // An IPv6 address stands in brackets in a URL, and nowhere else.
+    const host = parsed.searchParams.get('host') ?? (parsed.hostname.replace(/^\[(.+)\]$/u, '$1') || 'localhost');
     return {
       host,
       port: Number(parsed.port || '5432'),
@@ -94,14 +95,22 @@ function parseUrl(url: string): ConnectionOptions {
 
 /** Verified TLS; plain only to this machine, or where the URL says `sslmode=disable` in so many words. */
 function tlsOf(host: string, mode: string | null, rootCertificate: string | null): pg.ClientConfig['ssl'] {
-  const local = ['localhost', '127.0.0.1', '::1', '[::1]'].includes(host) || host.startsWith('/');
+  const local = ['localhost', '127.0.0.1', '::1'].includes(host) || host.startsWith('/');
   if (mode === 'disable' || (mode === null && local)) return false;
   if (mode === null || mode === 'verify-full') {
-    return { rejectUnauthorized: true, ...(rootCertificate && { ca: readFileSync(rootCertificate, 'utf8') }) };
+    return { rejectUnauthorized: true, ...(rootCertificate && { ca: certificateIn(rootCertificate) }) };
   }
   throw new PermanentError(
-    `sslmode=${mode} would accept any server. Allowed: verify-full (the default except on this machine), disable.`,
+    `sslmode=${mode} does not verify the server. Allowed: verify-full (the default except on this machine), disable.`,
   );
+}
+
+function certificateIn(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new PermanentError(`sslrootcert=${file} cannot be read (${safeText(error)}). Next: name a PEM file.`);
+  }
 }
 
 /** SQLSTATE or network code → what to do about it. Any other code is transient. */
@@ -129,9 +138,12 @@ function connectError(error: unknown, name: string): Error {
       `PostgreSQL at ${name} offers no TLS. Next: turn it on, or say sslmode=disable where the network is trusted.`,
     );
   }
-  return new SafeError(
-    `PostgreSQL at ${name}: could not connect${code ? ` (${code})` : ' within 15 s'}. Next: check host, port and network.`,
-  );
+  if (error instanceof Error && /^SASL: .* client password must be/u.test(error.message)) {
+    return new PermanentError(`PostgreSQL at ${name}: it asks for a password. Next: put one into SOURCE_URL.`);
+  }
+  const isLate = error instanceof Error && error.message === 'timeout expired';
+  const how = isLate ? ' within 15 s' : code ? ` (${code})` : '';
+  return new SafeError(`PostgreSQL at ${name}: could not connect${how}. Next: check host, port and network.`);
 }
 
 /** SQLSTATE classes whose texts name objects and settings, never a row's value. */
@@ -140,10 +152,19 @@ const TELLING_CLASSES = ['08', '0A', '25', '28', '3D', '3F', '42', '53', '54', '
 /** A PostgreSQL error as far as it may be told. Rights and missing objects are permanent: waiting does not mend them. */
 export function queryError(error: unknown, doing: string): Error {
   if (error instanceof SafeError || error instanceof PermanentError) return error;
-  if (!(error instanceof pg.DatabaseError))
-    return new SafeError(`PostgreSQL, ${doing}: the connection broke`, { cause: error });
+  if (!(error instanceof pg.DatabaseError)) {
+    if (isBroken(error)) return new SafeError(`PostgreSQL, ${doing}: the connection broke`, { cause: error });
+    return new SafeError(`${doing}: ${safeText(error)}`, { cause: error });
+  }
   const code = error.code ?? 'no SQLSTATE';
   const text = TELLING_CLASSES.includes(code.slice(0, 2)) ? `: ${error.message}` : '';
   const message = `PostgreSQL, ${doing}${text} (SQLSTATE ${code})`;
   return code.startsWith('42') ? new PermanentError(message) : new SafeError(message);
+}
+
+/** pg's own texts for a connection that has ended, and the operating system's codes. */
+function isBroken(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const isOurs = /^(?:Connection terminated|Client was closed|Client has encountered)/u.test(error.message);
+  return isOurs || ('code' in error && /^E[A-Z]+$/u.test(String(error.code)));
 }

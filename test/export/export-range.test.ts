@@ -5,11 +5,9 @@ import { crc32c } from '@node-rs/crc32';
 import pg from 'pg';
 import { exportRange, type RangeResult } from '../../functions/export/export-range.ts';
 import { urlSource } from '../../functions/export/source.ts';
-import { makePlan } from '../../functions/export/make-plan.ts';
-import { relations } from '../../functions/export/catalogue.ts';
-import { selectTables } from '../../functions/export/select-tables.ts';
+import { takeSnapshot } from '../../functions/export/snapshot.ts';
 import { parseConfig } from '../../functions/mirror/config.ts';
-import type { Part, Plan, RangePlan, TablePlan } from '../../functions/mirror/plan.ts';
+import type { Part, RangePlan, TablePlan } from '../../functions/mirror/plan.ts';
 import { testDatabase } from '../postgres.ts';
 import { buckets } from './buckets.ts';
 
@@ -31,9 +29,8 @@ async function open(t: TestContext, sql: string) {
   const yaml =
     'project: commons-test\nregion: us-central1\nlocation: US\ndataset: d\nchunks: [{ name: c, tables: [public.*] }]';
   const file = parseConfig(yaml, 'mirror.yaml');
-  const client = await connect();
   const run = { runId: '20261122T030000Z', attempt: 1, trigger: 'manual' } as const;
-  const plan: Plan = await makePlan(client, file, run, selectTables(file.config, await relations(client)));
+  const { plan } = await takeSnapshot({ ...source, connect }, file, run);
   const table = plan.chunks[0]?.tables[0];
   assert.ok(table);
   return { url, connect, table, nullToken: plan.nullToken };

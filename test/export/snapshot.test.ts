@@ -1,0 +1,178 @@
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import pg from 'pg';
+import { takeSnapshot, type Snapshot } from '../../functions/export/snapshot.ts';
+import { urlSource, type Source } from '../../functions/export/source.ts';
+import { parseConfig } from '../../functions/mirror/config.ts';
+import { testDatabase } from '../postgres.ts';
+
+const RUN = { runId: '20261122T030000Z', attempt: 1, trigger: 'manual' } as const;
+const HEAD = 'project: commons-test\nregion: us-central1\nlocation: US\ndataset: d\n';
+const EVERYTHING = 'chunks: [{ name: c, tables: [public.*] }]';
+
+async function open(t: TestContext, sql: string) {
+  const { url } = await testDatabase(t, sql);
+  const closing: (() => Promise<void>)[] = [];
+  t.after(async () => {
+    for (const close of closing) await close();
+  });
+  const connect = async (source = urlSource(url, 'test')): Promise<pg.Client> => {
+    const client = await source.connect();
+    closing.push(() => client.end());
+    await client.query('SET default_transaction_read_only = off');
+    return client;
+  };
+  const snapshot = async (yaml = EVERYTHING, source: Source = urlSource(url, 'test')): Promise<Snapshot> => {
+    const taken = await takeSnapshot(source, parseConfig(`${HEAD}${yaml}`, 'mirror.yaml'), RUN);
+    closing.push(() => taken.client.end());
+    return taken;
+  };
+  return { url, connect, snapshot };
+}
+
+/** The rows of a query on another connection that has joined the snapshot. */
+async function within({ id }: Snapshot, client: pg.Client, sql: string): Promise<Record<string, unknown>[]> {
+  await client.query(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '${id}'`);
+  try {
+    return (await client.query<Record<string, unknown>>(sql)).rows;
+  } finally {
+    await client.query('ROLLBACK');
+  }
+}
+
+const tablesIn = ({ plan }: Snapshot): string[] =>
+  plan.chunks.flatMap(({ tables }) => tables.map(({ schema, table }) => `${schema}.${table}`));
+
+const PULLING: [what: string, statement: string][] = [
+  ['TRUNCATE', 'TRUNCATE public.t'],
+  ['a rewrite', 'ALTER TABLE public.t ALTER COLUMN id TYPE bigint'],
+  ['DROP', 'DROP TABLE public.t CASCADE'],
+  ['CLUSTER', 'CLUSTER public.t USING t_pkey'],
+  ['TRUNCATE of a partition', 'TRUNCATE public.p1'],
+  ['TRUNCATE under a view', 'TRUNCATE care.below'],
+  ['REFRESH', 'REFRESH MATERIALIZED VIEW public.m'],
+  ['TRUNCATE of a table that the role may read in part', 'TRUNCATE public.partly'],
+];
+
+const OBJECTS = `
+  CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1);
+  CREATE TABLE p (id int) PARTITION BY RANGE (id);
+  CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
+  CREATE SCHEMA care; CREATE TABLE care.below (id int); CREATE VIEW v AS SELECT * FROM care.below;
+  CREATE MATERIALIZED VIEW m AS SELECT 1 AS id;
+  CREATE TABLE partly (id int, secret text);`;
+
+test('what would pull the rows away between snapshot and COPY has to wait', async (t) => {
+  const { url, connect, snapshot } = await open(
+    t,
+    `${OBJECTS}
+     CREATE ROLE reader_${process.pid} LOGIN PASSWORD 'reader';
+     GRANT SELECT ON t, p, v, m TO reader_${process.pid}; GRANT SELECT (id) ON partly TO reader_${process.pid};`,
+  );
+  const owner = await connect();
+  const role = `reader_${process.pid}`;
+  t.after(() => owner.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`).catch(() => {}));
+  const reader = new URL(url);
+  reader.username = role;
+  reader.password = 'reader';
+  const yaml = `chunks: [{ name: c, tables: [public.*, public.v, public.m], except: [public.p1] }]
+columns: { public.partly: { only: [id] } }`;
+  const taken = await snapshot(yaml, urlSource(reader.href, 'test'));
+  assert.deepEqual(tablesIn(taken).toSorted(), ['public.m', 'public.p', 'public.partly', 'public.t', 'public.v']);
+  await owner.query(`SET lock_timeout = '150ms'`);
+  for (const [what, statement] of PULLING) {
+    await assert.rejects(owner.query(statement), { code: '55P03' }, what);
+  }
+  await taken.client.query('ROLLBACK');
+  await owner.query('TRUNCATE public.t');
+});
+
+test('all connections see one moment, whatever is written meanwhile', async (t) => {
+  const { connect, snapshot } = await open(
+    t,
+    'CREATE TABLE t AS SELECT generate_series(1, 3) AS id; CREATE TABLE u (id int)',
+  );
+  const taken = await snapshot();
+  const [writer, first, second] = await Promise.all([connect(), connect(), connect()]);
+  const count = 'SELECT (SELECT count(*)::int FROM public.t) AS t, (SELECT count(*)::int FROM public.u) AS u';
+  assert.deepEqual(await within(taken, first, count), [{ t: 3, u: 0 }]);
+  await writer.query(
+    'INSERT INTO public.t VALUES (4); DELETE FROM public.t WHERE id = 1; INSERT INTO public.u VALUES (1)',
+  );
+  await writer.query('DELETE FROM public.t WHERE id = 2');
+  assert.deepEqual(await within(taken, first, count), [{ t: 3, u: 0 }]);
+  assert.deepEqual(await within(taken, second, count), [{ t: 3, u: 0 }]);
+  assert.deepEqual((await second.query(count)).rows, [{ t: 2, u: 1 }]);
+});
+
+/** Takes the snapshot while `change` is open in another transaction, and commits that once the locking waits for it. */
+async function during(t: TestContext, sql: string, change: string, yaml?: string) {
+  const { connect, snapshot } = await open(t, sql);
+  const [writer, watcher] = await Promise.all([connect(), connect()]);
+  await writer.query(`BEGIN; ${change}`);
+  const taking = snapshot(yaml);
+  const isWaiting = `SELECT count(*)::int AS n FROM pg_locks WHERE NOT granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+  for (let waited = 0; waited < 5000; waited += 10) {
+    if ((await watcher.query<{ n: number }>(isWaiting)).rows[0]?.n) break;
+    await wait(10);
+  }
+  await writer.query('COMMIT');
+  return { taken: await taking, connect };
+}
+
+test('rows that replaced others while the locking waited are the ones in the snapshot', async (t) => {
+  const { taken, connect } = await during(
+    t,
+    'CREATE TABLE a (id int); INSERT INTO a VALUES (1); CREATE TABLE b AS SELECT 1 AS id',
+    'TRUNCATE public.b; INSERT INTO public.b VALUES (2), (3)',
+  );
+  assert.deepEqual(await within(taken, await connect(), 'SELECT id FROM public.b ORDER BY id'), [{ id: 2 }, { id: 3 }]);
+});
+
+test('a table that is dropped while it is being locked is named, and the others are mirrored', async (t) => {
+  const { taken } = await during(t, 'CREATE TABLE a (id int); CREATE TABLE b (id int)', 'DROP TABLE public.b');
+  assert.deepEqual(tablesIn(taken), ['public.a']);
+  assert.deepEqual(taken.plan.leftOut, [
+    { schema: 'public', table: 'b', reason: 'it was gone before it could be locked' },
+  ]);
+});
+
+test('a table that takes another’s name while that is being locked is mirrored in its place', async (t) => {
+  const { taken, connect } = await during(
+    t,
+    'CREATE TABLE a AS SELECT 1 AS id',
+    'ALTER TABLE public.a RENAME TO a_old; CREATE TABLE public.a AS SELECT 2 AS id',
+    'chunks: [{ name: c, tables: [public.a] }]',
+  );
+  assert.deepEqual(tablesIn(taken), ['public.a']);
+  assert.deepEqual(await within(taken, await connect(), 'SELECT id FROM public.a'), [{ id: 2 }]);
+  await assert.rejects((await connect()).query(`SET lock_timeout = '50ms'; TRUNCATE public.a`), { code: '55P03' });
+});
+
+test('a listed table that is dropped while it is being locked is a fault of the list', async (t) => {
+  const yaml = 'chunks: [{ name: c, tables: [public.a] }]\nbuilder: [public.b]';
+  const gone = during(t, 'CREATE TABLE a (id int); CREATE TABLE b (id int)', 'DROP TABLE public.b', yaml);
+  await assert.rejects(gone, {
+    name: 'ConfigurationError',
+    message: 'mirror.yaml has a fault:\n  line 6: builder[0]: the Builder table public.b is missing in the database',
+  });
+});
+
+test('a materialized view without content fails by name', async (t) => {
+  const { snapshot } = await open(t, 'CREATE MATERIALIZED VIEW m AS SELECT 1 AS id WITH NO DATA');
+  await assert.rejects(snapshot('chunks: [{ name: c, tables: [public.m] }]'), {
+    name: 'SafeError',
+    message: 'PostgreSQL, taking the snapshot: materialized view "m" has not been populated (SQLSTATE 55000)',
+  });
+});
+
+test('a snapshot that failed leaves no connection', async (t) => {
+  const { connect, snapshot } = await open(t, 'CREATE TABLE a (id int)');
+  await assert.rejects(snapshot('chunks: [{ name: c, tables: [public.missing] }]'), { name: 'ConfigurationError' });
+  const watcher = await connect();
+  const others = `SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`;
+  for (let waited = 0; waited < 5000 && (await watcher.query(others)).rows[0].n > 0; waited += 10) await wait(10);
+  assert.deepEqual((await watcher.query(others)).rows, [{ n: 0 }]);
+});
