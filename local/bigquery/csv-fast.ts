@@ -25,7 +25,7 @@ export async function isPlain(path: string, format: CsvFormat): Promise<boolean>
     const rows: number[] = [];
     for await (const row of scanCsv(onePiece(head), format)) {
       const skipped = rows.length < format.skipRows;
-      if (skipped && (row.problem !== undefined || row.cells.some((cell) => /[\r\n]/.test(cell.text)))) return false;
+      if (skipped && (row.problem !== undefined || /[\r\n]/.test(row.bytes.toString('latin1')))) return false;
       rows.push(row.start);
       if (rows.length > format.skipRows + 1) break;
     }

@@ -16,8 +16,16 @@ export type CsvDialect = {
 
 export type CsvCell = { text: string; quoted: boolean };
 
-/** A row, or what is wrong with it; `start` counts bytes from the file's start, as BigQuery's messages do. */
-export type CsvRow = { start: number; cells: CsvCell[]; problem?: string };
+/** A row as it stands in the file, or what is wrong with it. */
+export type CsvRow = {
+  /** Bytes from the file's start, as BigQuery's messages count. */
+  start: number;
+  /** Without the line end. Valid until the next row is asked for. */
+  bytes: Buffer;
+  /** The number of its cells. */
+  count: number;
+  problem?: string | undefined;
+};
 
 /** BigQuery: "Maximum row size (CSV): 100 MB". */
 export const maximumRowBytes = 100 * 1024 * 1024;
@@ -42,8 +50,9 @@ export async function* scanCsv(pieces: AsyncIterable<Buffer>, dialect: CsvDialec
     // A row is read again from its start when more of it has come; waiting until it has doubled keeps that linear.
     if (waitingBytes < wanted) continue;
     yield* readPending(false);
-    if (pending.length > maximumRowBytes)
-      return yield { start, cells: [], problem: 'Row size is larger than: 104857600.' };
+    if (pending.length > maximumRowBytes) {
+      return yield { start, bytes: pending, count: 0, problem: `Row size is larger than: ${maximumRowBytes}.` };
+    }
     wanted = pending.length;
   }
   yield* readPending(true);
@@ -53,86 +62,103 @@ export async function* scanCsv(pieces: AsyncIterable<Buffer>, dialect: CsvDialec
     pending = Buffer.concat([pending, ...waiting.splice(0)]);
     waitingBytes = 0;
     let offset = beginning && pending.subarray(0, 3).equals(Buffer.from('\uFEFF')) ? 3 : 0;
+    const isText = dialect.encoding === 'ISO-8859-1' || isUtf8(pending);
     while (offset < pending.length) {
       const found = readRow(pending, offset, dialect, final);
       if (found === undefined) break;
-      const problem = found.problem ?? (isText(pending, offset, found.next, dialect) ? undefined : invalidText);
-      if (problem !== undefined) yield { start: start + offset, cells: [], problem };
-      else if (found.cells.length > 0) yield { start: start + offset, cells: found.cells };
-      offset = found.next;
+      const { count, end, next, problem } = found;
+      const bytes = pending.subarray(offset, end);
+      // The piece as a whole may end within a character, or hold one bad row among good ones.
+      const unreadable = isText || isUtf8(bytes) ? undefined : 'Invalid UTF-8 character encountered.';
+      if (count > 0 || problem !== undefined)
+        yield { start: start + offset, bytes, count, problem: problem ?? unreadable };
+      offset = next;
     }
     start += offset;
     pending = pending.subarray(offset);
   }
 }
 
-const invalidText = 'Invalid UTF-8 character encountered.';
-
-function isText(bytes: Buffer, from: number, to: number, dialect: CsvDialect): boolean {
-  return dialect.encoding === 'ISO-8859-1' || isUtf8(bytes.subarray(from, to));
-}
+type FoundRow = { count: number; end: number; next: number; problem?: string };
 
 /** One row from `offset`; undefined when the bytes end before the row does and more may come (`final` is false). */
-function readRow(
-  bytes: Buffer,
-  offset: number,
-  dialect: CsvDialect,
-  final: boolean,
-): { cells: CsvCell[]; next: number; problem?: string } | undefined {
+function readRow(bytes: Buffer, offset: number, dialect: CsvDialect, final: boolean): FoundRow | undefined {
+  const { length } = bytes;
   const delimiter = dialect.delimiter.charCodeAt(0);
   const quote = dialect.quote === '' ? -1 : dialect.quote.charCodeAt(0);
-  const decode = (from: number, to: number): string =>
-    bytes.toString(dialect.encoding === 'UTF-8' ? 'utf8' : 'latin1', from, to);
-  const cells: CsvCell[] = [];
+  const failed = (from: number, problem: string): FoundRow => {
+    const next = nextLine(bytes, from);
+    return { count: 0, end: next, next, problem };
+  };
+  let count = 0;
   let at = offset;
   for (;;) {
     if (bytes[at] === quote) {
-      const end = closingQuote(bytes, at + 1, quote);
-      if (end === -1) {
-        if (!final) return undefined;
-        return { cells, next: nextLine(bytes, at), problem: `Missing close quote character (${dialect.quote}).` };
+      const opening = at++;
+      let lines = false;
+      for (; at < length; at++) {
+        const byte = bytes[at];
+        if (byte === quote) {
+          if (bytes[at + 1] !== quote) break;
+          at++;
+        } else if (byte === lf || byte === cr) lines = true;
       }
       // Whether a quote closes its value is known from the byte behind it.
-      if (end + 1 === bytes.length && !final) return undefined;
-      const text = decode(at + 1, end).replaceAll(dialect.quote + dialect.quote, dialect.quote);
-      if (!dialect.quotedNewlines && /[\r\n]/.test(text)) {
-        return { cells, next: nextLine(bytes, at), problem: `Missing close quote character (${dialect.quote}).` };
+      if (at + 1 >= length && !final) return undefined;
+      if (at >= length || (lines && !dialect.quotedNewlines)) {
+        return failed(opening, `Missing close quote character (${dialect.quote}).`);
       }
-      cells.push({ text, quoted: true });
-      at = end + 1;
+      at++;
       const behind = bytes[at];
       if (behind !== undefined && behind !== delimiter && behind !== lf && behind !== cr) {
-        const problem = `Data between close quote character (${dialect.quote}) and field separator.`;
-        return { cells, next: nextLine(bytes, at), problem };
+        return failed(at, `Data between close quote character (${dialect.quote}) and field separator.`);
       }
+      count++;
     } else {
-      let end = at;
-      while (end < bytes.length && bytes[end] !== delimiter && bytes[end] !== lf && bytes[end] !== cr) end++;
-      if (end === bytes.length && !final) return undefined;
-      const emptyLine = end === at && cells.length === 0 && bytes[end] !== delimiter;
-      if (!emptyLine) cells.push({ text: decode(at, end), quoted: false });
-      at = end;
+      const from = at;
+      for (; at < length; at++) {
+        const byte = bytes[at];
+        if (byte === delimiter || byte === lf || byte === cr) break;
+      }
+      if (at === length && !final) return undefined;
+      const emptyLine = at === from && count === 0 && bytes[at] !== delimiter;
+      if (!emptyLine) count++;
     }
     const behind = bytes[at];
-    if (behind === undefined) return { cells, next: at };
-    if (behind === lf) return { cells, next: at + 1 };
-    if (behind === cr) {
-      if (at + 1 === bytes.length && !final) return undefined;
-      return { cells, next: bytes[at + 1] === lf ? at + 2 : at + 1 };
+    if (behind !== delimiter) {
+      if (behind === cr && at + 1 === length && !final) return undefined;
+      const lineEnd = behind === undefined ? 0 : behind === cr && bytes[at + 1] === lf ? 2 : 1;
+      return { count, end: at, next: at + lineEnd };
     }
     at++;
     // A delimiter as the file's last byte has an empty value behind it.
-    if (at === bytes.length && !final) return undefined;
+    if (at === length && !final) return undefined;
   }
-}
-
-function closingQuote(bytes: Buffer, from: number, quote: number): number {
-  let at = bytes.indexOf(quote, from);
-  while (at !== -1 && bytes[at + 1] === quote) at = bytes.indexOf(quote, at + 2);
-  return at;
 }
 
 function nextLine(bytes: Buffer, from: number): number {
   const end = bytes.indexOf(lf, from);
   return end === -1 ? bytes.length : end + 1;
+}
+
+/** The cells of a row that has no problem. */
+export function cellsOf(row: CsvRow, dialect: CsvDialect): CsvCell[] {
+  const text = row.bytes.toString(dialect.encoding === 'UTF-8' ? 'utf8' : 'latin1');
+  const { delimiter, quote } = dialect;
+  const cells: CsvCell[] = [];
+  let at = 0;
+  while (cells.length < row.count) {
+    if (quote !== '' && text[at] === quote) {
+      let end = text.indexOf(quote, at + 1);
+      while (text[end + 1] === quote) end = text.indexOf(quote, end + 2);
+      cells.push({ text: text.slice(at + 1, end).replaceAll(quote + quote, quote), quoted: true });
+      at = end + 2;
+    } else {
+      const found = text.indexOf(delimiter, at);
+      const end = found === -1 ? text.length : found;
+      cells.push({ text: text.slice(at, end), quoted: false });
+      at = end + 1;
+    }
+  }
+  return cells;
 }

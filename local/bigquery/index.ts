@@ -6,6 +6,7 @@ import { ApiError, notImplemented, readBody, sendError, sendJson, type Handler }
 import { openAnswers, selectFields, tablePage } from './answers.ts';
 import { openCatalog, etagOf, type TableKey } from './catalog.ts';
 import { changeDataset, deleteDataset, getDataset, insertDataset, listDatasets } from './datasets.ts';
+import { discoveryDocument } from './discovery.ts';
 import { jobResource, openJobs } from './jobs.ts';
 import { getQueryResults, listJobs, pageOf, pageOfList, query } from './rest-jobs.ts';
 import { insertJob, type JobContext } from './start-job.ts';
@@ -59,6 +60,9 @@ export async function openBigQuery(options: {
         const upload = /^(?:\/resumable)?\/upload(?:\/bigquery\/v2)?\/projects\/([^/]+)\/jobs$/.exec(pathname);
         if (upload !== null)
           return await uploads.handle(request, response, decodeURIComponent(upload[1] ?? ''), searchParams);
+        if (pathname === '/$discovery/rest' || pathname === '/discovery/v1/apis/bigquery/v2/rest') {
+          return sendJson(response, 200, discoveryDocument(`http://${request.headers.host ?? '127.0.0.1'}`));
+        }
         const path = pathname.replace(/^\/bigquery\/v2/, '').replace(/\/$/, '');
         const found = routes.map((route) => route(request.method ?? 'GET', path)).find((each) => each !== undefined);
         if (found === undefined) throw notImplemented('BigQuery', `${request.method} ${pathname}`);

@@ -53,7 +53,7 @@ const loadRequest = z.object({
   fieldDelimiter: z.string().default(','),
   quote: z.string().default('"'),
   nullMarker: z.string().default(''),
-  nullMarkers: z.array(z.string()).optional(),
+  nullMarkers: z.array(z.string()).default([]),
   allowQuotedNewlines: z.boolean().default(false),
   allowJaggedRows: z.boolean().default(false),
   ignoreUnknownValues: z.boolean().default(false),
@@ -325,7 +325,7 @@ function csvFormat(request: LoadRequest): CsvFormat {
     throw notImplemented('BigQuery', `the field delimiter ${JSON.stringify(delimiter)}`);
   if (request.quote.length > 1 || request.quote.charCodeAt(0) > 0x7f)
     throw notImplemented('BigQuery', `the quote ${JSON.stringify(request.quote)}`);
-  const nullMarkers = request.nullMarkers ?? [request.nullMarker];
+  const nullMarkers = request.nullMarkers.length > 0 ? request.nullMarkers : [request.nullMarker];
   return {
     delimiter,
     quote: request.quote,

@@ -110,7 +110,10 @@ export async function dryRun(
   catalog: Catalog,
   project: string,
   request: QueryRequest,
-): Promise<{ totalBytesProcessed: string; query: { statementType: string; schema?: Field[] | undefined } }> {
+): Promise<{
+  totalBytesProcessed: string;
+  query: { statementType: string; totalBytesProcessed: string; schema?: Field[] | undefined };
+}> {
   const { statements, functions } = prepare(catalog, project, request);
   const [only] = statements;
   const select = statements.length === 1 && only?.kind === 'select' ? only : undefined;
@@ -123,7 +126,10 @@ export async function dryRun(
           return columnsOf(connection, select.sql).finally(free);
         }, 'functions');
   const totalBytesProcessed = String(bytesRead(catalog, statements));
-  return { totalBytesProcessed, query: { statementType: statementType(statements), schema: fields } };
+  return {
+    totalBytesProcessed,
+    query: { statementType: statementType(statements), totalBytesProcessed, schema: fields },
+  };
 }
 
 function prepare(catalog: Catalog, project: string, request: QueryRequest): Prepared {

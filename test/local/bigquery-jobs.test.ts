@@ -304,6 +304,17 @@ describe('jobs', () => {
     });
   });
 
+  it('describes itself to bq', async () => {
+    const response = await fetch(`${bigquery.url}/$discovery/rest?version=v2`);
+    const document = z.object({
+      baseUrl: z.string(),
+      resources: z.record(z.string(), z.object({ methods: z.record(z.string(), z.looseObject({ path: z.string() })) })),
+    });
+    const { baseUrl, resources } = document.parse(await response.json());
+    assert.equal(baseUrl, `${bigquery.url}/bigquery/v2/`);
+    assert.equal(resources['jobs']?.methods['getQueryResults']?.path, 'projects/{+projectId}/queries/{+jobId}');
+  });
+
   it('loads a file that comes with the request', async () => {
     const path = join(bigquery.folder, 'local.csv');
     await writeFile(path, 'a\r\n"x\ny"\r\n');

@@ -4,6 +4,15 @@ import { byText, loadOf, startBigQuery, type TestBigQuery } from './bigquery-ser
 
 const text = (name: string) => ({ name, type: 'STRING' });
 
+/** Numbers below a limit, the same ones each time. */
+function numbers(seed: number): (limit: number) => number {
+  let state = seed;
+  return (limit) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * limit);
+  };
+}
+
 describe('load jobs', () => {
   let bigquery: TestBigQuery;
   before(async () => {
@@ -67,6 +76,54 @@ describe('load jobs', () => {
     }
   });
 
+  it('reads back whatever text was written, in any layout', async () => {
+    const atoms = [
+      'a',
+      ' ',
+      '\n',
+      '\r',
+      '\r\n',
+      '"',
+      ',',
+      '\\',
+      '\\N',
+      '\\.',
+      '\uFEFF',
+      '\u0001',
+      '\0',
+      '😀',
+      'é',
+      '\t',
+      '#',
+      '',
+    ];
+    const random = numbers(20261122);
+    const pick = <T>(items: readonly T[]): T => items[random(items.length)] as T;
+    for (let round = 0; round < 40; round++) {
+      const columns = pick([1, 2, 5]);
+      const lineEnds = pick([['\n'], ['\n'], ['\r\n'], ['\n', '\r\n', '\r']]);
+      const rows = Array.from({ length: pick([1, 20, 400]) }, () =>
+        Array.from({ length: columns }, () => {
+          const value = Array.from({ length: random(6) }, () => pick(atoms)).join('');
+          return random(6) === 0 || value === '\\N' ? null : value.repeat(random(40) === 0 ? 500 : 1);
+        }),
+      );
+      const quoteAll = random(2) === 0;
+      const written = rows.map((row) =>
+        row.map((value) => {
+          if (value === null) return '\\N';
+          const plain = !quoteAll && value !== '' && !/["\n\r,]|^[\s\uFEFF]/.test(value);
+          return plain ? value : `"${value.replaceAll('"', '""')}"`;
+        }),
+      );
+      const header = Array.from({ length: columns }, (_, index) => `c${index}`);
+      const uri = await bigquery.put('any', [header, ...written].map((row) => row.join(',') + pick(lineEnds)).join(''));
+      const job = await bigquery.run(loadOf(uri, 'any', header.map(text)));
+      assert.equal(job.status.errorResult, undefined, `round ${round}`);
+      assert.deepEqual(byText(await bigquery.rows('any')), byText(rows), `round ${round}`);
+    }
+  });
+
   it('reads files of mixed line ends, which DuckDB does not', async () => {
     const uri = await bigquery.put('mixed', 'a,b\r\n1,"x\ny"\n2,"z"\r3,\\N');
     await bigquery.run(loadOf(uri, 'mixed', [text('a'), text('b')]));
@@ -85,6 +142,9 @@ describe('load jobs', () => {
     const fields = [text('a'), text('b'), { name: 'c', type: 'INT64' }];
     await bigquery.run(loadOf(plain, 'null', fields, { nullMarker: undefined }));
     assert.deepEqual(await bigquery.rows('null'), [[null, '', null]]);
+    const several = await bigquery.put('several', 'a,b\nnone,-\n');
+    await bigquery.run(loadOf(several, 'null', [text('a'), text('b')], { nullMarkers: ['none', '-'] }));
+    assert.deepEqual(await bigquery.rows('null'), [[null, null]]);
   });
 
   it('takes tables of one column and of thousands', async () => {

@@ -209,7 +209,8 @@ describe('datasets and tables', () => {
     await bigquery.run(loadOf(await bigquery.put('pages', `a\n${lines.join('\n')}\n`), 'pages', fields));
     const table = bigquery.client.dataset('ds').table('pages');
     const found: string[] = [];
-    for (let query: GetRowsOptions | null = { maxResults: 2000, autoPaginate: false }; query !== null;) {
+    let query: GetRowsOptions | null | undefined = { maxResults: 2000, autoPaginate: false };
+    while (query) {
       const answer: RowsResponse = await table.getRows(query);
       found.push(...answer[0].map(({ a }: { a: string }) => a));
       query = answer[1];
