@@ -167,7 +167,12 @@ export const qualified = ({ schema, table }: { schema: string; table: string }):
 
 function rightFaults(relation: Relation, columns: readonly Column[]): string[] {
   const name = tableText(relation);
-  if (!relation.readable) return [`${name}: no SELECT right. Next: GRANT SELECT ON ${qualified(relation)} TO the role`];
+  if (!relation.readable) {
+    const schema = escapeIdentifier(relation.schema);
+    return [
+      `${name}: no right. Next: GRANT SELECT ON ${qualified(relation)}, and USAGE ON SCHEMA ${schema}, TO the role`,
+    ];
+  }
   if (relation.filtered) {
     return [
       `${name}: row-level security would hide rows from the role. Next: ALTER ROLE … BYPASSRLS, or use the table's owner`,

@@ -35,19 +35,24 @@ export function selectTables(config: Config, relations: readonly Relation[]): Se
       if (other) {
         const message = `${tableText(relation)} is in two chunks, ${other} and ${name}; wanted: one`;
         faults.push({ path: ['chunks', c], message });
+        chosen.delete(relation);
       } else chunkOf.set(relation, name);
     }
     return { name, relations: [...chosen] };
   });
   const builder = builderTables(config, relations);
+  const alone: Relation[] = [];
   for (const relation of builder.relations) {
     const other = chunkOf.get(relation);
     if (other) {
       const path = ['builder', config.builder.findIndex((text) => isTable(text, relation))];
       faults.push({ path, message: `${tableText(relation)} is in chunk ${other} too; wanted: one` });
-    } else chunkOf.set(relation, builder.name);
+    } else {
+      chunkOf.set(relation, builder.name);
+      alone.push(relation);
+    }
   }
-  if (builder.relations.length > 0) chunks.push(builder);
+  chunks.push({ name: builder.name, relations: alone });
   return {
     chunks: chunks.filter((chunk) => chunk.relations.length > 0),
     leftOut: relations.flatMap((relation) => {
