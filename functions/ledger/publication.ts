@@ -16,17 +16,13 @@ const PublicationSchema = z.object({
   tables: z.array(z.string()),
   /** Ids of the copy jobs: they do not stop when their starter does. */
   jobs: z.array(z.string()),
-  /** What was published before. */
-  before: z
-    .object({
-      sequence: z.number().int(),
-      runId: z.string(),
-      shard: z.string(),
-      tables: z.array(z.string()),
-      jobs: z.array(z.string()),
-      wasDone: z.boolean(),
-    })
-    .nullable(),
+  /** The publication before, whose copy jobs must have ended. */
+  before: z.object({ runId: z.string(), jobs: z.array(z.string()) }).nullable(),
+  /**
+   * Tables of earlier runs that views have shown until now, or may still show where a run was stopped half-way. Each expires
+   * once this run's view of that name has moved; where this run has none, its view and it stay, and are handed on.
+   */
+  earlier: z.array(z.object({ name: z.string(), shard: z.string() })),
 });
 export type Publication = z.infer<typeof PublicationSchema>;
 

@@ -43,6 +43,7 @@ export async function claimPublication(
       tables: tables.map(({ name }) => name),
       jobs: [],
       before: isOurs ? standing.before : before(standing),
+      earlier: isOurs ? standing.earlier : earlier(standing),
     };
     next.jobs = tables.map(({ name }) => copyJobId(next, name, generation));
     if (!isOurs && standing?.state === 'moving' && Date.now() - standing.touchedAt < INVOCATION_MS) {
@@ -59,8 +60,16 @@ export const copyJobId = ({ runId, sequence }: Publication, name: string, genera
 
 function before(standing: Publication | undefined): Publication['before'] {
   if (!standing) return null;
-  const { sequence, runId, shard, tables, jobs, state } = standing;
-  return { sequence, runId, shard, tables, jobs, wasDone: state === 'done' };
+  const { runId, jobs, state } = standing;
+  // One that was stopped half-way may not have waited for the jobs before it.
+  return { runId, jobs: state === 'done' ? jobs : [...jobs, ...(standing.before?.jobs ?? [])] };
+}
+
+function earlier(standing: Publication | undefined): Publication['earlier'] {
+  if (!standing) return [];
+  const { tables, shard, state } = standing;
+  const moved = new Set(state === 'done' ? tables : []);
+  return [...tables.map((name) => ({ name, shard })), ...standing.earlier.filter(({ name }) => !moved.has(name))];
 }
 
 /** Every try of a copy job has ended, or was never started. */

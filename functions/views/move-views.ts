@@ -57,20 +57,22 @@ async function moveView(plan: Plan, table: PublishedTable, { sequence, runId }: 
 }
 
 /**
- * The superseded shard's tables expire `keepDays` after their view has moved. A table that this run does not have keeps
- * its view, and so its shard: what a view shows never expires. The same day's shard has been overwritten, not superseded.
+ * What the views showed before expires `keepDays` after they have moved, with the error rows of its day. A table that this
+ * run does not have keeps its view, and so its shard: what a view shows never expires. The same day's shard has been
+ * overwritten, not superseded.
  */
 export async function expireSuperseded(
   plan: Plan,
   tables: readonly PublishedTable[],
-  { before }: Publication,
+  { earlier }: Publication,
 ): Promise<void> {
-  if (!before || before.shard === plan.shard) return;
   const { dataset, keepDays } = plan.config;
   const expirationTime = String(Date.now() + keepDays * 86_400_000);
   const moved = new Set(tables.map(({ name }) => name));
-  const superseded = before.tables.filter((name) => moved.has(name)).map((name) => published(name, before.shard));
-  await bounded([...superseded, errorsTable(before.shard)], REQUESTS_AT_ONCE, async (id) => {
+  const ofOtherDays = earlier.filter(({ shard }) => shard !== plan.shard);
+  const superseded = ofOtherDays.filter(({ name }) => moved.has(name)).map(({ name, shard }) => published(name, shard));
+  const errors = ofOtherDays.map(({ shard }) => errorsTable(shard));
+  await bounded([...new Set([...superseded, ...errors])], REQUESTS_AT_ONCE, async (id) => {
     const current = await getTable(dataset, id);
     // A repeat leaves the date that the first one set.
     if (current && current.expirationTime === undefined)

@@ -15,7 +15,7 @@ import { openDataDirectory } from '../../local/data-directory.ts';
 import { makeReport, type Report } from '../../local/report.ts';
 import type { SlackMessage } from '../../local/slack.ts';
 import { SUBSCRIPTIONS, SUBSCRIPTION_SETTINGS, type EventFunction } from '../../local/topology.ts';
-import { openProxy, type Passing, type Proxy } from './proxy.ts';
+import { openProxy, PATIENCE_MS, type Passing, type Proxy } from './proxy.ts';
 
 /** The chain on the real stack, with a proxy on each way that a test may want to disturb. */
 export type Harness = {
@@ -89,7 +89,18 @@ export async function openHarness(): Promise<Harness> {
     const pubsub = new PubSub({ projectId: PROJECT });
     opened.push(() => pubsub.close());
     await pushThrough(push, pubsub, chain);
-    return { ...operations(chain, directory, configFile, pubsub), push, services, close };
+    const stopped = new AbortController();
+    const runs: Promise<unknown>[] = [];
+    opened.push(async () => {
+      stopped.abort();
+      await Promise.allSettled(runs);
+    });
+    const run = (sourceUrl: string): Promise<string> => {
+      const running = chain.run(sourceUrl, stopped.signal, () => {});
+      runs.push(running);
+      return running;
+    };
+    return { ...operations(chain, run, directory, configFile, pubsub), push, services, close };
   } catch (error) {
     await close();
     throw error;
@@ -112,6 +123,7 @@ async function pushThrough(proxy: Proxy, pubsub: PubSub, chain: Chain): Promise<
 
 function operations(
   chain: Chain,
+  runChain: (sourceUrl: string) => Promise<string>,
   directory: string,
   configFile: string,
   pubsub: PubSub,
@@ -131,7 +143,7 @@ function operations(
   };
   const run = async (sourceUrl: string, yaml: string): Promise<Report> => {
     await writeFile(configFile, yaml);
-    const runId = await chain.run(sourceUrl, new AbortController().signal, () => {});
+    const runId = await runChain(sourceUrl);
     return makeReport(runId, 0);
   };
   return {
@@ -197,9 +209,6 @@ async function runIds(): Promise<string[]> {
   const { runIds: list } = await import('../../functions/ledger/status.ts');
   return list();
 }
-
-/** Long, since the machine is shared; what is awaited comes within a second or two. */
-const PATIENCE_MS = 60_000;
 
 /** Asks until there is an answer. */
 export async function until<T>(what: string, ask: () => T | undefined | Promise<T | undefined>): Promise<T> {

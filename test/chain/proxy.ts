@@ -5,6 +5,7 @@ import { readBody, serve } from '../../local/http.ts';
 /** A request on its way through the proxy. `forward` sends it on, as often as it is called. */
 export type Passing = {
   method: string;
+  /** Without the query. */
   path: string;
   body: string;
   forward: () => Promise<Answer>;
@@ -45,7 +46,7 @@ export async function openProxy(): Promise<Proxy> {
     const target = `${routes.get(prefix)}${url.slice(prefix.length)}`;
     const passing: Passing = {
       method,
-      path: url,
+      path: url.replace(/\?.*$/u, ''),
       body: body.toString(),
       forward: () => send(target, method, headers, body),
     };
@@ -98,7 +99,10 @@ async function send(url: string, method: string, headers: IncomingHttpHeaders, b
 export const startsJob =
   (purpose: string) =>
   ({ method, path, body }: Passing): boolean =>
-    method === 'POST' && /\/jobs(?:\?|$)/u.test(path) && body.includes(`"jobId":"mirror_${purpose}_`);
+    method === 'POST' && path.endsWith('/jobs') && body.includes(`"jobId":"mirror_${purpose}_`);
+
+/** Long, since the machine is shared; what is awaited comes within a second or two. */
+export const PATIENCE_MS = 60_000;
 
 /** Something that has begun and waits for its release. */
 export type Held = { begun: Promise<Passing>; release: () => void };
@@ -106,15 +110,23 @@ export type Held = { begun: Promise<Passing>; release: () => void };
 /** A rule that holds every request that `wanted` picks until it is released, and then sends it on. */
 export function hold(proxy: Proxy, wanted: (request: Passing) => boolean): Held {
   const begun = Promise.withResolvers<Passing>();
+  // Whoever waits for it hears of it; a test that fails earlier does not.
+  begun.promise.catch(() => {});
+  const timer = setTimeout(
+    () => begun.reject(new Error(`Nothing to hold came in ${PATIENCE_MS / 1000} s`)),
+    PATIENCE_MS,
+  );
   const released = Promise.withResolvers<void>();
   const remove = proxy.rule((request) => {
     if (!wanted(request)) return undefined;
+    clearTimeout(timer);
     begun.resolve(request);
     return released.promise.then(request.forward);
   });
   return {
     begun: begun.promise,
     release: () => {
+      clearTimeout(timer);
       remove();
       released.resolve();
     },
