@@ -21,9 +21,12 @@ resource "google_storage_bucket" "data" {
     }
   }
 
-  # Off: deleted rows would stay for a week.
+  # Off, both: deleted rows would stay.
   soft_delete_policy {
     retention_duration_seconds = 0
+  }
+  versioning {
+    enabled = false
   }
 
   depends_on = [google_kms_crypto_key_iam_member.objects]
