@@ -79,27 +79,31 @@ export async function keepingLease<T>(
 ): Promise<T> {
   const lost = new AbortController();
   let until = Date.now() + LEASE_MS;
-  const isMine = (lease: Lease | undefined): boolean =>
+  let hasEnded = false;
+  const isMine = (lease: Lease | undefined): lease is Lease =>
     lease?.runId === runId && lease.execution === execution && lease.attempt === attempt;
   const beat = async (): Promise<void> => {
-    try {
-      await changeLease((current) => {
-        if (!isMine(current)) throw new SafeError(`Run ${runId}, attempt ${attempt}, has lost its lease`);
-        return { runId, execution, attempt, until: Date.now() + LEASE_MS };
-      });
-      until = Date.now() + LEASE_MS;
-    } catch (error) {
-      // One missed beat is no loss while the lease still runs; the next one may go through.
-      if (Date.now() > until - HEARTBEAT_MS || isLoss(error)) lost.abort(error);
-    }
+    const next = Date.now() + LEASE_MS;
+    await changeLease((current) => {
+      if (!isMine(current)) throw new LeaseLost(`Run ${runId}, attempt ${attempt}, has lost its lease`);
+      // A beat that is still under way must not bring back a lease that was given back.
+      return hasEnded ? undefined : { ...current, until: next };
+    });
+    until = next;
   };
-  const heart = setInterval(() => void beat(), HEARTBEAT_MS);
+  const heart = setInterval(() => {
+    // Looked at first: a beat that hangs neither succeeds nor fails while the lease runs out.
+    if (Date.now() > until - HEARTBEAT_MS) lost.abort(new LeaseLost(`Run ${runId} could not keep its lease`));
+    // One missed beat is no loss while the lease still runs; the next one may go through.
+    beat().catch((error: unknown) => error instanceof LeaseLost && lost.abort(error));
+  }, HEARTBEAT_MS);
   try {
     return await work(lost.signal);
   } finally {
     clearInterval(heart);
-    await changeLease((current) => (current && isMine(current) ? { ...current, until: 0 } : undefined));
+    hasEnded = true;
+    await changeLease((current) => (isMine(current) ? { ...current, until: 0 } : undefined));
   }
 }
 
-const isLoss = (error: unknown): boolean => error instanceof SafeError && error.message.includes('lost its lease');
+class LeaseLost extends SafeError {}

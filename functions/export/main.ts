@@ -30,6 +30,8 @@ async function main(): Promise<number> {
     const outcome = await outcomeOf(runId);
     if (outcome?.state === 'failed') {
       log.error(`Run ${runId} has failed: ${outcome.reason}`);
+      // The lease is given back, so that a person's new execution is not turned away.
+      await keepingLease(claimed, execution, async () => {});
       return 1;
     }
     try {
