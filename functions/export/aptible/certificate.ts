@@ -1,5 +1,5 @@
 import { sign } from 'node:crypto';
-import { BaseAgent, utils, type Client, type ParsedKey } from 'ssh2';
+import ssh2, { type Client, type ParsedKey } from 'ssh2';
 import { PermanentError } from '../../mirror/errors.ts';
 import { internalsOf } from './internals.ts';
 
@@ -21,12 +21,12 @@ const ALGORITHMS = ['rsa-sha2-512', 'rsa-sha2-256'] as const satisfies Algorithm
 const USERAUTH_REQUEST = 50;
 
 /** The agent to connect with. `useCertificate` must be called after `connect`, which makes the protocol object. */
-export function certificateAgent(key: UserKey): BaseAgent<ParsedKey> {
+export function certificateAgent(key: UserKey): ssh2.BaseAgent<ParsedKey> {
   const identities = ALGORITHMS.map((algorithm) => identity(key, algorithm));
   return new CertificateAgent(identities, key.privateKey);
 }
 
-class CertificateAgent extends BaseAgent<ParsedKey> {
+class CertificateAgent extends ssh2.BaseAgent<ParsedKey> {
   readonly #identities: ParsedKey[];
   readonly #privateKey: string;
 
@@ -56,7 +56,7 @@ class CertificateAgent extends BaseAgent<ParsedKey> {
 
 /** ssh2's own key object of the private key, showing the certificate as its public half. */
 function identity({ privateKey, certificate }: UserKey, algorithm: Algorithm): ParsedKey {
-  const parsed = utils.parseKey(privateKey);
+  const parsed = ssh2.utils.parseKey(privateKey);
   if (parsed instanceof Error) throw new PermanentError('The session key that was just made cannot be read by ssh2');
   return Object.create(parsed, {
     type: { value: `${algorithm}${CERTIFICATE_ENDING}` },

@@ -1,4 +1,4 @@
-import { Client, utils, type Channel, type ClientChannel } from 'ssh2';
+import ssh2, { type Channel, type Client, type ClientChannel } from 'ssh2';
 import { PermanentError, SafeError } from '../../mirror/errors.ts';
 import { PORTAL } from './api.ts';
 import { certificateAgent, certificateFacts, useCertificate, type UserKey } from './certificate.ts';
@@ -37,7 +37,7 @@ const FORWARD_LIMIT_MS = 20_000;
 export async function openSession(target: SessionTarget, silenceMs = SILENCE_MS): Promise<Session> {
   const pinned = hostKeyBlob(target.hostKey);
   const where = `The SSH portal ${target.host}:${target.port}`;
-  const client = new Client();
+  const client = new ssh2.Client();
   let ending: Error | undefined;
   let otherHostKey = false;
   const gone = Promise.withResolvers<never>();
@@ -177,7 +177,7 @@ function watchSilence(client: Client, silenceMs: number, onSilence: () => void):
 
 /** The key's own bytes, as the portal sends them. */
 function hostKeyBlob(line: string): Buffer {
-  const key = utils.parseKey(line);
+  const key = ssh2.utils.parseKey(line);
   if (key instanceof Error || key.type !== 'ssh-rsa') {
     throw new PermanentError('Aptible gives no RSA host key for the SSH portal; without it no connection is made');
   }

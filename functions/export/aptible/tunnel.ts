@@ -2,7 +2,7 @@ import { generateKeyPair } from 'node:crypto';
 import { promisify } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { utils, type Channel } from 'ssh2';
+import ssh2, { type Channel } from 'ssh2';
 import { PermanentError, SafeError } from '../../mirror/errors.ts';
 import { openClient } from '../source.ts';
 import type { Api } from './answers.ts';
@@ -86,7 +86,7 @@ async function newSession(api: Api, { stack, credential }: TunnelTarget, silence
     publicKeyEncoding: { type: 'spki', format: 'pem' },
     privateKeyEncoding: { type: 'pkcs1', format: 'pem' },
   });
-  const parsed = utils.parseKey(privateKey);
+  const parsed = ssh2.utils.parseKey(privateKey);
   if (parsed instanceof Error) throw new PermanentError('The session key that was just made cannot be read by ssh2');
   const publicKey = `ssh-rsa ${parsed.getPublicSSH().toString('base64')} commons-mirror`;
   const connection = await requestPortalConnection(api, credential, publicKey);
