@@ -1,7 +1,7 @@
 import type { DuckDBValue } from '@duckdb/node-api';
 import { ApiError } from '../http.ts';
 import type { Catalog, TableKey } from './catalog.ts';
-import type { Answer } from './query.ts';
+import { type Answer } from './select.ts';
 import { fetchable, toRow, type Row, type TimestampFormat } from './results.ts';
 import type { Field } from './sql/types.ts';
 import { duckName } from './views.ts';

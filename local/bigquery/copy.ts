@@ -1,10 +1,11 @@
 import * as z from 'zod';
 import { ApiError, notImplemented } from '../http.ts';
 import { tableName, type Catalog, type Table, type TableKey } from './catalog.ts';
-import { mergeMetadata, parseBody } from './datasets.ts';
+import { mergeMetadata, parseBody } from './metadata.ts';
 import { columnList, dropTable } from './duck-tables.ts';
 import type { JobRun } from './jobs.ts';
-import { dispositions, refuseOthers, tableReference, writeTarget } from './load.ts';
+import { dispositions, refuseOthers, tableReference } from './job-request.ts';
+import { writeTarget } from './write-target.ts';
 import { dropExpired } from './tables.ts';
 import { duckName, rebindViews } from './views.ts';
 

@@ -1,4 +1,4 @@
-import type { Field } from './sql/types.ts';
+import { BIGNUMERIC_FIELD, BIGNUMERIC_SCALE, quoteName, type Field } from './sql/types.ts';
 
 /**
  * How a load job reads the text of a CSV value, type by type, as DuckDB expressions: natively, for this is where the time of a
@@ -116,7 +116,12 @@ function numeric(text: string, field: Field): Branch[] {
 
 function bignumeric(text: string): Branch[] {
   const value = `bq_safe_cast_bignumeric(${text})`;
-  return [{ when: `regexp_full_match(${text}, '${decimalText}') AND ${value} IS NOT NULL`, value }];
+  const short = `TRY_CAST(${text} AS DECIMAL(18,9))::VARCHAR`;
+  const unscaled = `(replace(${short}, '.', '') || '${'0'.repeat(BIGNUMERIC_SCALE - 9)}')::BIGNUM`;
+  return [
+    { when: `starts_with(${short}, ${text})`, value: `struct_pack(${quoteName(BIGNUMERIC_FIELD)} := ${unscaled})` },
+    { when: `regexp_full_match(${text}, '${decimalText}') AND ${value} IS NOT NULL`, value },
+  ];
 }
 
 /** Base64 in the standard alphabet with its padding, without line breaks. */

@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { ApiError, notImplemented } from '../http.ts';
 import { changeTime, etagOf, type Catalog, type Dataset } from './catalog.ts';
-import { dropTable } from './duck-tables.ts';
+import { checkEtag, mergeMetadata, asRecord, canonicalLocation, parseBody } from './metadata.ts';
 import { quoteName } from './sql/types.ts';
 
 const millis = z.union([z.string().regex(/^\d+$/), z.number()]).transform(String);
@@ -116,47 +116,14 @@ export async function deleteDataset(
       tables.map((table) => ({ project, dataset: id, table: table.id })),
       () =>
         catalog.transaction(async (transaction) => {
-          for (const table of tables) {
-            const name = `${quoteName(dataset.name)}.${quoteName(table.name)}`;
-            await dropTable(transaction.connection, name, table);
-            await transaction.removeTable({ project, dataset: id, table: table.id });
-          }
+          const expired = catalog.expiredTables().filter((each) => each.project === project && each.dataset === id);
+          for (const each of expired) await transaction.removeTable(each);
+          for (const table of tables) await transaction.removeTable({ project, dataset: id, table: table.id });
           await transaction.connection.run(`DROP SCHEMA ${quoteName(dataset.name)} CASCADE`);
           await transaction.removeDataset(dataset);
         }),
     );
   });
-}
-
-/** @throws ApiError 412 when the resource is not in the state that the client has seen */
-export function checkEtag(ifMatch: string | undefined, etag: string): void {
-  if (ifMatch !== undefined && ifMatch !== '*' && ifMatch.replaceAll('"', '') !== etag) {
-    throw new ApiError(412, 'conditionNotMet', 'Precondition Failed');
-  }
-}
-
-/** Takes over what a request sets; null clears, and labels are merged one by one. */
-export function mergeMetadata(
-  before: Record<string, unknown>,
-  change: Record<string, unknown>,
-): Record<string, unknown> {
-  const merged = { ...before };
-  for (const [name, value] of Object.entries(change)) {
-    if (value === undefined) continue;
-    if (value === null) delete merged[name];
-    else if (name === 'labels') merged[name] = mergeMetadata(asRecord(before[name]), asRecord(value));
-    else merged[name] = value;
-  }
-  return merged;
-}
-
-function asRecord(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null ? { ...value } : {};
-}
-
-/** Multi-regions are written in capitals, regions in small letters, whatever the request has. */
-export function canonicalLocation(location: string): string {
-  return ['US', 'EU'].includes(location.toUpperCase()) ? location.toUpperCase() : location.toLowerCase();
 }
 
 function parseDataset(body: unknown): z.infer<typeof datasetRequest> {
@@ -178,18 +145,6 @@ function parseDataset(body: unknown): z.infer<typeof datasetRequest> {
     );
   }
   return request;
-}
-
-/** @throws ApiError 400 that names the first wrong field of a request */
-export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {
-  const parsed = schema.safeParse(body);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new ApiError(
-    400,
-    'invalid',
-    `Invalid value at '${issue?.path.join('.') ?? ''}': ${issue?.message ?? 'not readable'}`,
-  );
 }
 
 function datasetResource(dataset: Dataset): unknown {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApiError } from '../http.ts';
 import type { Catalog, Transaction } from './catalog.ts';
-import { canonicalLocation } from './datasets.ts';
+import { canonicalLocation } from './metadata.ts';
 import { openSlots } from './slots.ts';
 
 /** BigQuery's ErrorProto: `location` is a file, a column or nothing. */

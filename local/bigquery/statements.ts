@@ -1,10 +1,11 @@
 import { ApiError, notImplemented } from '../http.ts';
 import { changeTime, tableName, type Catalog, type Table, type TableKey, type Transaction } from './catalog.ts';
-import { mergeMetadata } from './datasets.ts';
+import { mergeMetadata } from './metadata.ts';
 import { createTable, createTableAs, dropTable, measure } from './duck-tables.ts';
 import type { Statement } from './sql/translate.ts';
 import { InvalidQuery } from './sql/types.ts';
-import { checkTableId, newTable } from './tables.ts';
+import { checkTableId } from './table-request.ts';
+import { newTable } from './tables.ts';
 import { columnsOf, duckName, putView, reads, requireReadable } from './views.ts';
 
 /** What a statement reports in a job's statistics. */

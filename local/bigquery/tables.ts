@@ -1,63 +1,11 @@
-import * as z from 'zod';
-import { ApiError, notImplemented } from '../http.ts';
+import { ApiError } from '../http.ts';
 import { changeTime, etagOf, tableName, type Catalog, type Table, type TableKey } from './catalog.ts';
-import { checkEtag, mergeMetadata, parseBody } from './datasets.ts';
+import { checkEtag, mergeMetadata } from './metadata.ts';
 import { createTable, dropTable, measure } from './duck-tables.ts';
-import { apiSchema, parseSchema, schemaChanges, toApiSchema } from './schema.ts';
+import { parseSchema, schemaChanges, toApiSchema } from './schema.ts';
 import { duckType, quoteName, type Field } from './sql/types.ts';
-import { defineView, duckName, putView, queryError, rebindViews } from './views.ts';
-
-const millis = z.union([z.string().regex(/^\d+$/), z.number()]).transform(Number);
-
-const columnReference = z.object({ referencedColumn: z.string(), referencingColumn: z.string() });
-
-/** What of a table a client may set and gets back as it is. */
-const settable = z.object({
-  friendlyName: z.string().nullable().optional(),
-  description: z.string().nullable().optional(),
-  labels: z.record(z.string(), z.string().nullable()).nullable().optional(),
-  encryptionConfiguration: z.object({ kmsKeyName: z.string() }).nullable().optional(),
-  clustering: z
-    .object({ fields: z.array(z.string()) })
-    .nullable()
-    .optional(),
-  resourceTags: z.record(z.string(), z.string()).nullable().optional(),
-  tableConstraints: z
-    .object({
-      primaryKey: z.object({ columns: z.array(z.string()) }).optional(),
-      foreignKeys: z
-        .array(
-          z.object({
-            name: z.string().optional(),
-            referencedTable: z.object({ projectId: z.string(), datasetId: z.string(), tableId: z.string() }),
-            columnReferences: z.array(columnReference),
-          }),
-        )
-        .optional(),
-    })
-    .nullable()
-    .optional(),
-});
-
-const tableRequest = settable.extend({
-  tableReference: z.object({ tableId: z.string() }).optional(),
-  schema: apiSchema.nullable().optional(),
-  view: z.object({ query: z.string().optional(), useLegacySql: z.boolean().optional() }).nullable().optional(),
-  expirationTime: millis.nullable().optional(),
-});
-
-const refused = [
-  'externalDataConfiguration',
-  'materializedView',
-  'timePartitioning',
-  'rangePartitioning',
-  'snapshotDefinition',
-  'cloneDefinition',
-  'biglakeConfiguration',
-  'externalCatalogTableOptions',
-  'defaultCollation',
-  'defaultRoundingMode',
-];
+import { parseTable, checkTableId, checkExpiration, checkConstraints, viewQuery } from './table-request.ts';
+import { defineView, duckName, putView, rebindViews } from './views.ts';
 
 export async function insertTable(catalog: Catalog, project: string, dataset: string, body: unknown): Promise<unknown> {
   const { tableReference, schema, view, expirationTime, ...metadata } = parseTable(body);
@@ -253,59 +201,15 @@ export async function tableResource(catalog: Catalog, key: TableKey, table: Tabl
   };
 }
 
+/** What has been counted, as long as the table is in the state that it was counted in. */
+const counted = new WeakMap<Table, Promise<Table['size']>>();
+
 /** Counts a table that DML has changed since it was counted. */
 async function withSize(catalog: Catalog, key: TableKey, table: Table): Promise<Table> {
   if (table.size !== undefined) return table;
-  const size = await catalog.withConnection((connection) => measure(connection, duckName(catalog, key), table.fields));
-  return { ...table, size };
-}
-
-function parseTable(body: unknown): z.infer<typeof tableRequest> {
-  const given = typeof body === 'object' && body !== null ? Object.entries(body) : [];
-  for (const [name, value] of given) {
-    if (refused.includes(name) && value !== undefined && value !== null)
-      throw notImplemented('BigQuery', `a table's ${name}`);
-  }
-  return parseBody(tableRequest, body);
-}
-
-export function checkTableId(id: string): void {
-  // BigQuery: "up to 1,024 UTF-8 bytes; Unicode characters in category L, M, N, Pc, Pd, Zs".
-  if (Buffer.byteLength(id) > 1024 || !/^[\p{L}\p{M}\p{N}\p{Pc}\p{Pd}\p{Zs}]+$/u.test(id)) {
-    const rule =
-      'Table IDs must be alphanumeric (plus underscores, dashes and spaces) and must be at most 1024 bytes long.';
-    throw new ApiError(400, 'invalid', `Invalid table ID "${id}". ${rule}`);
-  }
-}
-
-function checkExpiration(catalog: Catalog, expirationTime: number | null): number | undefined {
-  if (expirationTime === null || expirationTime === 0) return undefined;
-  if (expirationTime <= catalog.now()) {
-    throw new ApiError(
-      400,
-      'invalid',
-      `The expiration time must be in the future: received ${expirationTime}, it is ${catalog.now()}.`,
-    );
-  }
-  return expirationTime;
-}
-
-/** BigQuery keeps keys unenforced, but knows their columns. */
-function checkConstraints(constraints: unknown, fields: Field[]): void {
-  const parsed = settable.shape.tableConstraints.parse(constraints);
-  const columns = [
-    ...(parsed?.primaryKey?.columns ?? []),
-    ...(parsed?.foreignKeys ?? []).flatMap((key) => key.columnReferences.map((each) => each.referencingColumn)),
-  ];
-  const missing = columns.find((column) => !fields.some((field) => field.name.toLowerCase() === column.toLowerCase()));
-  if (missing !== undefined) {
-    throw new ApiError(400, 'invalid', `Column ${missing} of the table constraints is not found in the schema`);
-  }
-}
-
-function viewQuery(view: { query?: string | undefined; useLegacySql?: boolean | undefined }): string {
-  // The REST API's own default is legacy SQL.
-  if (view.useLegacySql !== false) throw notImplemented('BigQuery', 'views in legacy SQL (set useLegacySql to false)');
-  if (view.query === undefined) throw queryError(new Error('View definition is missing its query'));
-  return view.query;
+  const count = (): Promise<Table['size']> =>
+    catalog.withConnection((connection) => measure(connection, duckName(catalog, key), table.fields));
+  const size = counted.get(table) ?? count();
+  counted.set(table, size);
+  return { ...table, size: await size };
 }

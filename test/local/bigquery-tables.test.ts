@@ -121,6 +121,14 @@ describe('datasets and tables', () => {
     const made = await insert({ tableReference: { tableId: 'old' }, schema: { fields } });
     assert.equal(made.status, 200);
     assert.equal((await get('old')).expirationTime, undefined);
+    await bigquery.client.createDataset('short');
+    const expirationTime = String(time + 1000);
+    await insert({ tableReference: { tableId: 'old' }, schema: { fields }, expirationTime }, 'short');
+    time += 1000;
+    assert.equal((await bigquery.request('DELETE', '/datasets/short')).status, 204);
+    await bigquery.client.createDataset('short');
+    assert.equal((await insert({ tableReference: { tableId: 'old' }, schema: { fields } }, 'short')).status, 200);
+    assert.equal((await bigquery.request('DELETE', '/datasets/short?deleteContents=true')).status, 204);
     assert.deepEqual(await bigquery.request('DELETE', '/datasets/ds/tables/seen'), { status: 204, body: undefined });
   });
 
