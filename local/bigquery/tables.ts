@@ -211,5 +211,10 @@ async function withSize(catalog: Catalog, key: TableKey, table: Table): Promise<
     catalog.withConnection((connection) => measure(connection, duckName(catalog, key), table.fields));
   const size = counted.get(table) ?? count();
   counted.set(table, size);
-  return { ...table, size: await size };
+  try {
+    return { ...table, size: await size };
+  } catch (error) {
+    counted.delete(table);
+    throw error;
+  }
 }
