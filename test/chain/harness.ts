@@ -83,7 +83,7 @@ export async function openHarness(): Promise<Harness> {
     });
     opened.push(chain.close);
     // As `start` announces its stack to the other commands.
-    const announcement = { pid: process.pid, environment: chain.environment };
+    const announcement = { pid: process.pid, dataset: 'commons', environment: chain.environment };
     await writeFile(data.path('stack.json'), JSON.stringify(announcement));
     services.route('/', `${chain.stack.url}/`);
     const pubsub = new PubSub({ projectId: PROJECT });

@@ -25,6 +25,9 @@ export type Proxy = {
   close: () => Promise<void>;
 };
 
+/** No answer at all: the connection breaks. */
+export const LOST: Answer = { status: 0 };
+
 /** An error in the form that Google's APIs give it. Their clients themselves try again after 503, for seconds. */
 export function refusal(status: number, reason: string, message = 'Refused by a test'): Answer {
   const body = { error: { code: status, message, errors: [{ reason, message, domain: 'global' }] } };
@@ -50,10 +53,9 @@ export async function openProxy(): Promise<Proxy> {
       body: body.toString(),
       forward: () => send(target, method, headers, body),
     };
-    let answer: Answer;
-    try {
-      answer = await (firstOf(rules, passing) ?? passing.forward());
-    } catch {
+    // A target that broke off is a caller's broken connection.
+    const answer = await (firstOf(rules, passing) ?? passing.forward()).catch(() => LOST);
+    if (answer.status === 0) {
       response.destroy();
       return;
     }
@@ -66,7 +68,10 @@ export async function openProxy(): Promise<Proxy> {
     route: (prefix, target) => void routes.set(prefix, target),
     rule: (rule) => {
       rules.unshift(rule);
-      return () => void rules.splice(rules.indexOf(rule), 1);
+      return () => {
+        const at = rules.indexOf(rule);
+        if (at >= 0) rules.splice(at, 1);
+      };
     },
     close: server.close,
   };
@@ -104,31 +109,45 @@ export const startsJob =
 /** Long, since the machine is shared; what is awaited comes within a second or two. */
 export const PATIENCE_MS = 60_000;
 
-/** Something that has begun and waits for its release. */
-export type Held = { begun: Promise<Passing>; release: () => void };
+/** Something that has begun and waits. */
+export type Held = {
+  begun: Promise<Passing>;
+  /** Sends on what is held, and lets all that follows pass. */
+  release: () => void;
+  /** Lets all that follows pass; what is held stays so until `release` or `drop`. */
+  letPass: () => void;
+  /** Breaks the connections of what is held: it never arrives. */
+  drop: () => void;
+};
 
-/** A rule that holds every request that `wanted` picks until it is released, and then sends it on. */
+/** A rule that holds every request that `wanted` picks. */
 export function hold(proxy: Proxy, wanted: (request: Passing) => boolean): Held {
   const begun = Promise.withResolvers<Passing>();
   // Whoever waits for it hears of it; a test that fails earlier does not.
   begun.promise.catch(() => {});
-  const timer = setTimeout(
-    () => begun.reject(new Error(`Nothing to hold came in ${PATIENCE_MS / 1000} s`)),
-    PATIENCE_MS,
-  );
-  const released = Promise.withResolvers<void>();
+  const inVain = new Error(`Nothing to hold came in ${PATIENCE_MS / 1000} s`);
+  const timer = setTimeout(() => begun.reject(inVain), PATIENCE_MS);
+  const passed = Promise.withResolvers<boolean>();
   const remove = proxy.rule((request) => {
     if (!wanted(request)) return undefined;
     clearTimeout(timer);
     begun.resolve(request);
-    return released.promise.then(request.forward);
+    return passed.promise.then((isPassed) => (isPassed ? request.forward() : LOST));
   });
+  const letPass = (): void => {
+    clearTimeout(timer);
+    remove();
+  };
   return {
     begun: begun.promise,
+    letPass,
     release: () => {
-      clearTimeout(timer);
-      remove();
-      released.resolve();
+      letPass();
+      passed.resolve(true);
+    },
+    drop: () => {
+      letPass();
+      passed.resolve(false);
     },
   };
 }
