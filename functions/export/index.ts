@@ -109,14 +109,14 @@ async function exportChunks(source: Source, snapshot: Snapshot, signal: AbortSig
       .toSorted((a, b) => b.estimatedBytes - a.estimatedBytes)
       .flatMap((table) => table.ranges.map((range, index): Work => ({ chunk, table, range, index }))),
   );
-  const connections = new Connections(source, snapshot.id);
+  const connections = new Connections(source, snapshot);
   const breakOff = (): void => connections.destroy();
   signal.addEventListener('abort', breakOff, { once: true });
   try {
     await bounded(work, plan.config.source.connections, async ({ chunk, table, range, index }) => {
       signal.throwIfAborted();
       const result = await withLabels({ chunk: chunk.name, table: tableText(table) }, () =>
-        exportOnce(connections, snapshot, table, range, index),
+        exportOnce(connections, plan, table, range, index),
       ).catch((error: unknown) => {
         // One range failed for good, and so has the run: the others need not stream on for hours.
         breakOff();
@@ -139,15 +139,14 @@ async function exportChunks(source: Source, snapshot: Snapshot, signal: AbortSig
 
 const RANGE_TRIES = 3;
 
-/** One range, again as a whole on a new connection where one broke, as long as the snapshot is alive. */
+/** One range, again as a whole on a new connection where one broke, as long as the rows are of the same moment. */
 async function exportOnce(
   connections: Connections,
-  snapshot: Snapshot,
+  plan: Plan,
   table: TablePlan,
   range: RangePlan,
   index: number,
 ): Promise<RangeResult> {
-  const { plan } = snapshot;
   for (let attempt = 1; ; attempt++) {
     const prefix = `${dataPrefix(plan.runId, plan.attempt)}${table.warehouseTable}/${index}-${attempt}-`;
     try {
@@ -155,9 +154,7 @@ async function exportOnce(
     } catch (error) {
       const told = queryError(error, `exporting ${tableText(table)}`);
       if (told instanceof PermanentError || attempt === RANGE_TRIES) throw told;
-      await snapshot.client.query('SELECT 1').catch((lost: unknown) => {
-        throw new SafeError('PostgreSQL: the snapshot was lost, its connection broke', { cause: lost });
-      });
+      await connections.keepSnapshot();
       log.warning(`${told.message}; trying again`, { attempt });
     }
   }
@@ -166,14 +163,41 @@ async function exportOnce(
 /** Connections that all see the same snapshot; one that failed is thrown away. */
 class Connections {
   readonly #source: Source;
-  readonly #snapshotId: string;
+  readonly #snapshot: Snapshot;
+  #keeping: Promise<void> | undefined;
   readonly #idle: Client[] = [];
   readonly #busy = new Set<Client>();
   #destroyed = false;
 
-  constructor(source: Source, snapshotId: string) {
+  constructor(source: Source, snapshot: Snapshot) {
     this.#source = source;
-    this.#snapshotId = snapshotId;
+    this.#snapshot = snapshot;
+  }
+
+  /**
+   * Throws where the snapshot is lost: parts of two moments must never mix. A restored backup has one moment only, so that
+   * a new snapshot of it shows the same rows.
+   */
+  keepSnapshot(): Promise<void> {
+    // Of several ranges that break together, the first looks after it.
+    this.#keeping ??= this.#lookAfterSnapshot().finally(() => (this.#keeping = undefined));
+    return this.#keeping;
+  }
+
+  async #lookAfterSnapshot(): Promise<void> {
+    const snapshot = this.#snapshot;
+    try {
+      await snapshot.client.query('SELECT 1');
+    } catch (lost) {
+      if (!this.#source.backup) {
+        throw new SafeError('PostgreSQL: the snapshot was lost, its connection broke', { cause: lost });
+      }
+      const client = await this.#source.connect();
+      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+      const { rows } = await client.query<{ id: string }>('SELECT pg_export_snapshot() AS id');
+      Object.assign(snapshot, { id: rows[0]?.id ?? '', client });
+      log.warning(`The snapshot was lost; the export goes on with ${snapshot.id} of the same backup`);
+    }
   }
 
   /** Runs `work`; the connection that it opened last is kept for the next one, if it did not fail. */
@@ -212,7 +236,7 @@ class Connections {
     if (this.#destroyed) throw new SafeError('The export was broken off');
     const client = await this.#source.connect();
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    await client.query(`SET TRANSACTION SNAPSHOT '${this.#snapshotId}'`);
+    await client.query(`SET TRANSACTION SNAPSHOT '${this.#snapshot.id}'`);
     return client;
   }
 }

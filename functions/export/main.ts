@@ -3,13 +3,13 @@ import { readFile } from 'node:fs/promises';
 import { log, withLabels } from '../cloud/log.ts';
 import { closePubSub } from '../cloud/pubsub.ts';
 import { tellFault } from '../deliver.ts';
-import { environment, required } from '../environment.ts';
+import { environment } from '../environment.ts';
 import { outcomeOf } from '../ledger/run.ts';
 import { parseConfig, type ConfigFile } from '../mirror/config.ts';
 import { PermanentError, SafeError, safeText } from '../mirror/errors.ts';
 import { AnotherRunIsLive, claim, keepingLease, type Claim } from './claim.ts';
 import { exportRun } from './index.ts';
-import { urlSource } from './source.ts';
+import { withSource } from './with-source.ts';
 
 /**
  * The export's entry point: a Cloud Run job. Exit 0: exported, or another run is live; 1: failed. Cloud Run starts a failed
@@ -40,12 +40,8 @@ async function main(): Promise<number> {
       process.once('SIGTERM', () => stopped.abort(new SafeError('The export was stopped by SIGTERM')));
       await keepingLease(claimed, execution, async (lost) => {
         const signal = AbortSignal.any([lost, stopped.signal]);
-        const source = urlSource(required('SOURCE_URL'), `commons-mirror ${runId}`);
-        try {
-          await exportRun(source, await readConfig(), claimed, trigger, signal);
-        } finally {
-          await source.close();
-        }
+        const file = await readConfig();
+        await withSource(file.config, claimed, signal, (source) => exportRun(source, file, claimed, trigger, signal));
       });
       return 0;
     } catch (error) {
