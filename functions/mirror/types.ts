@@ -147,16 +147,17 @@ const array: Copy = (c, refusal) =>
 /**
  * BigQuery keeps the first of two equal keys, silently; `json` (unlike jsonb) may have them. Before PostgreSQL 16, keys are
  * counted against jsonb's, which has dropped the duplicates; where an escape hides a quote the counts differ too, and the
- * value is refused rather than guessed. jsonb cannot hold `\u0000` and would raise.
+ * value is refused rather than guessed. jsonb would raise, and with it end the COPY, at `\u0000` and at half a surrogate pair.
  */
 function uniqueKeys(c: string, refusal: string, serverVersion: number): string {
   if (serverVersion >= 160000) {
     return `CASE WHEN ${c} IS JSON WITH UNIQUE KEYS THEN ${c}::text ELSE ${refusal} || ${c}::text END`;
   }
   const keys = (text: string): string => `(SELECT count(*) FROM regexp_matches(${text}, '"\\s*:', 'g'))`;
+  const unpaired = `regexp_replace(${c}::text, '\\\\u[dD][89aAbB]..\\\\u[dD][c-fC-F]..', '', 'g') ~ '\\\\u(0000|[dD][89a-fA-F])'`;
   return (
-    `CASE WHEN strpos(${c}::text, '\\u0000') > 0 OR ${keys(`${c}::text`)} <> ${keys(`${c}::jsonb::text`)} ` +
-    `THEN ${refusal} || ${c}::text ELSE ${c}::text END`
+    `CASE WHEN ${unpaired} THEN ${refusal} || ${c}::text ` +
+    `WHEN ${keys(`${c}::text`)} <> ${keys(`${c}::jsonb::text`)} THEN ${refusal} || ${c}::text ELSE ${c}::text END`
   );
 }
 

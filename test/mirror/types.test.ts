@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import pg from 'pg';
+import {
+  bigQueryType,
+  copyExpression,
+  reasonBranches,
+  splitCast,
+  type BigQueryType,
+  type SourceType,
+} from '../../functions/mirror/types.ts';
+import { testDatabase } from '../postgres.ts';
+
+const base = (name: string): SourceType => ({ name, schema: 'pg_catalog', kind: 'base' });
+
+const BASE: Record<BigQueryType, string[]> = {
+  INT64: ['int2', 'int4', 'int8', 'oid', 'xid', 'cid'],
+  FLOAT64: ['float4', 'float8'],
+  NUMERIC: ['money'],
+  BIGNUMERIC: ['numeric'],
+  BOOL: ['bool'],
+  BYTES: ['bytea'],
+  DATE: ['date'],
+  TIME: ['time'],
+  DATETIME: ['timestamp'],
+  TIMESTAMP: ['timestamptz'],
+  JSON: ['json', 'jsonb', 'hstore', 'vector'],
+  STRING:
+    'text varchar bpchar char name citext ltree xml uuid inet cidr macaddr macaddr8 bit varbit tsvector tsquery timetz interval point line lseg box path polygon circle pg_lsn xid8 tid geometry geography'.split(
+      ' ',
+    ),
+};
+
+for (const [bigquery, names] of Object.entries(BASE)) {
+  test(`${names.join(', ')}: ${bigquery}`, () => {
+    for (const name of names) {
+      const found = bigQueryType(base(name));
+      assert.deepEqual([name, found.bigquery, found.known], [name, bigquery, true]);
+    }
+  });
+}
+
+const KINDS: [kind: SourceType['kind'], bigquery: BigQueryType][] = [
+  ['enum', 'STRING'],
+  ['range', 'STRING'],
+  ['array', 'JSON'],
+  ['composite', 'JSON'],
+];
+
+for (const [kind, bigquery] of KINDS) {
+  test(`any ${kind}: ${bigquery}, whatever it is called`, () => {
+    assert.equal(bigQueryType({ name: 'int4', schema: 'care', kind }).bigquery, bigquery);
+  });
+}
+
+test('a type without a row is its text, and said to be unknown', () => {
+  assert.deepEqual(bigQueryType(base('jsonpath')), { bigquery: 'STRING', refusal: null, known: false });
+  assert.equal(copyExpression(base('jsonpath'), '"c"', "'R'", 170000), '"c"');
+});
+
+const NUMERICS: [precision: number, scale: number, bigquery: BigQueryType][] = [
+  [1, 0, 'NUMERIC'],
+  [29, 0, 'NUMERIC'],
+  [30, 0, 'BIGNUMERIC'],
+  [38, 0, 'BIGNUMERIC'],
+  [39, 0, 'STRING'],
+  [38, 9, 'NUMERIC'],
+  [39, 9, 'BIGNUMERIC'],
+  [10, 10, 'BIGNUMERIC'],
+  [9, 9, 'NUMERIC'],
+  [76, 38, 'BIGNUMERIC'],
+  [77, 38, 'STRING'],
+  [38, 38, 'BIGNUMERIC'],
+  [39, 39, 'STRING'],
+  [1000, 1000, 'STRING'],
+  // PostgreSQL 15: a negative scale adds integer digits, one above the precision takes them away
+  [3, -2, 'NUMERIC'],
+  [27, -2, 'NUMERIC'],
+  [28, -2, 'BIGNUMERIC'],
+  [36, -2, 'BIGNUMERIC'],
+  [37, -2, 'STRING'],
+  [1, -1000, 'STRING'],
+  [3, 9, 'NUMERIC'],
+  [3, 10, 'BIGNUMERIC'],
+  [3, 39, 'STRING'],
+];
+
+for (const [precision, scale, bigquery] of NUMERICS) {
+  test(`numeric(${precision},${scale}): ${bigquery}`, () => {
+    const type: SourceType = { ...base('numeric'), precision, scale };
+    assert.deepEqual(bigQueryType(type), { bigquery, refusal: null, known: true });
+    assert.equal(copyExpression(type, '"c"', "'R'", 170000), '"c"');
+  });
+}
+
+/** What COPY writes for a value: the token R! stands in front of what BigQuery must refuse. */
+type Written = [type: SourceType, version: number, value: string, text: string | null];
+
+const array: SourceType = { name: '_int4', schema: 'pg_catalog', kind: 'array' };
+const NEW = 180000;
+const OLD = 150000;
+
+const WRITTEN: Written[] = [
+  [base('bytea'), NEW, `'\\x00ff'::bytea`, 'AP8='],
+  [base('bytea'), NEW, `convert_to(repeat('a', 80), 'UTF8')`, Buffer.from('a'.repeat(80)).toString('base64')],
+  [base('bytea'), NEW, 'NULL::bytea', null],
+  [base('money'), NEW, `'-1234567.89'::money`, '-1234567.89'],
+  // a typed load rounds beyond 38 decimals
+  [base('numeric'), NEW, `1.${'0'.repeat(37)}1::numeric`, `1.${'0'.repeat(37)}1`],
+  [base('numeric'), NEW, `1.${'0'.repeat(38)}1::numeric`, `R!1.${'0'.repeat(38)}1`],
+  [base('numeric'), NEW, `1.5${'0'.repeat(60)}::numeric`, '1.5'],
+  [base('numeric'), NEW, `'NaN'::numeric`, 'R!NaN'],
+  [base('numeric'), NEW, `'-Infinity'::numeric`, 'R!-Infinity'],
+  [base('numeric'), NEW, 'NULL::numeric', null],
+  [array, NEW, `ARRAY[1, NULL, 3]`, '[1,null,3]'],
+  [array, NEW, `ARRAY[[1, 2], [3, 4]]`, '[[1,2],[3,4]]'],
+  [array, NEW, `'{}'::int[]`, '[]'],
+  [array, NEW, `'[0:1]={5,6}'::int[]`, 'R![0:1]={5,6}'],
+  [array, NEW, `ARRAY['[1:2]={a=b}', '"']`, '["[1:2]={a=b}","\\""]'],
+  [array, NEW, `NULL::int[]`, null],
+  [
+    { name: 'pair', schema: 'public', kind: 'composite' },
+    NEW,
+    `ROW(1, NULL, 'x "y"')`,
+    '{"f1":1,"f2":null,"f3":"x \\"y\\""}',
+  ],
+  ...[NEW, OLD].flatMap((version): Written[] => [
+    [base('json'), version, `'{"a": 1,  "b": {"a": 2}}'::json`, '{"a": 1,  "b": {"a": 2}}'],
+    [base('json'), version, `'{"a": 1, "a": 2}'::json`, 'R!{"a": 1, "a": 2}'],
+    [base('json'), version, `'[{"b": {"a": 1, "a" : 1}}]'::json`, 'R![{"b": {"a": 1, "a" : 1}}]'],
+    [base('json'), version, `'{"a": 1, "\\u0061": 2}'::json`, 'R!{"a": 1, "\\u0061": 2}'],
+    [base('json'), version, `'"text: \\"a\\": 1, \\"a\\": 2"'::json`, '"text: \\"a\\": 1, \\"a\\": 2"'],
+    [base('json'), version, `'null'::json`, 'null'],
+    [base('json'), version, `'{"a": "\\ud83d\\ude00"}'::json`, '{"a": "\\ud83d\\ude00"}'],
+    [base('json'), version, 'NULL::json', null],
+  ]),
+  // what jsonb cannot hold is refused, and ends no COPY
+  [base('json'), OLD, `'{"a": "\\u0000"}'::json`, 'R!{"a": "\\u0000"}'],
+  [base('json'), OLD, `'{"a": "\\ud83d"}'::json`, 'R!{"a": "\\ud83d"}'],
+  [base('json'), OLD, `'{"a": "\\ude00 \\uD83D\\uDE00"}'::json`, 'R!{"a": "\\ude00 \\uD83D\\uDE00"}'],
+  [base('text'), NEW, `'as it is'`, 'as it is'],
+  [base('interval'), NEW, `'1 year 2 days'::interval`, '1 year 2 days'],
+];
+
+async function written(t: TestContext): Promise<(string | null)[]> {
+  const texts: (string | null)[] = [];
+  const client = new pg.Client((await testDatabase(t)).url);
+  await client.connect();
+  try {
+    for (const [type, version, value] of WRITTEN) {
+      const expression = copyExpression(type, 'v', `'R!'`, version);
+      const { rows } = await client.query<{ text: string | null }>(
+        `SELECT (${expression})::text AS text FROM (SELECT ${value} AS v) AS s`,
+      );
+      texts.push(rows[0]?.text ?? null);
+    }
+    return texts;
+  } finally {
+    await client.end();
+  }
+}
+
+test('COPY’s expressions, by PostgreSQL itself', async (t) => {
+  const texts = await written(t);
+  for (const [i, [type, version, value, text]] of WRITTEN.entries()) {
+    await t.test(
+      `${type.kind} ${type.name} ${value.slice(0, 60)}${version === OLD ? ', before PostgreSQL 16' : ''}`,
+      () => {
+        assert.equal(texts[i], text);
+      },
+    );
+  }
+});
+
+test('an extension’s function is called where the extension is', () => {
+  const hstore: SourceType = { name: 'hstore', schema: 'my "ext"', kind: 'base' };
+  assert.equal(copyExpression(hstore, '"c"', "'R'", NEW), '"my ""ext""".hstore_to_json("c")');
+  const geometry: SourceType = { name: 'geometry', schema: 'postgis', kind: 'base' };
+  assert.equal(copyExpression(geometry, '"c"', "'R'", NEW), '"postgis".st_asewkt("c")');
+});
+
+test('the split casts so that nothing is rounded or lost', () => {
+  assert.equal(splitCast('STRING', '`v`'), '`v`');
+  assert.equal(
+    splitCast('BOOL', '`v`'),
+    "CASE WHEN `v` IN ('t', 'true') THEN TRUE WHEN `v` IN ('f', 'false') THEN FALSE END",
+  );
+  assert.equal(splitCast('BYTES', '`v`'), 'SAFE.FROM_BASE64(`v`)');
+  assert.equal(splitCast('JSON', '`v`'), "SAFE.PARSE_JSON(`v`, wide_number_mode=>'exact')");
+  for (const type of ['INT64', 'FLOAT64', 'NUMERIC', 'BIGNUMERIC', 'DATE', 'TIME', 'DATETIME', 'TIMESTAMP'] as const) {
+    assert.equal(splitCast(type, '`v`'), `SAFE_CAST(\`v\` AS ${type})`);
+  }
+});
+
+test('every type that PostgreSQL holds more of than BigQuery has reasons of its own', () => {
+  const reasons = (type: BigQueryType): string[] => reasonBranches(type, 'v').map(([, reason]) => reason);
+  assert.deepEqual(reasons('NUMERIC'), ['not-a-number', 'infinite', 'out-of-range']);
+  assert.deepEqual(reasons('BIGNUMERIC'), ['not-a-number', 'infinite', 'out-of-range']);
+  assert.deepEqual(reasons('INT64'), ['out-of-range']);
+  for (const type of ['DATE', 'DATETIME', 'TIMESTAMP'] as const) {
+    assert.deepEqual(reasons(type), ['infinite', 'before-year-1', 'after-year-9999']);
+  }
+  assert.deepEqual(reasons('TIME'), ['end-of-day']);
+  assert.deepEqual(reasons('JSON'), ['number-not-exact']);
+  for (const type of ['STRING', 'BOOL', 'BYTES', 'FLOAT64'] as const) assert.deepEqual(reasons(type), []);
+});
