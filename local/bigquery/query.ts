@@ -27,7 +27,9 @@ export function runQuery(
 ): JobRun {
   return async (control) => {
     const prepared = prepare(catalog, project, request);
-    const { statements } = prepared;
+    const { statements, functions } = prepared;
+    // Before any transaction: a function registered inside one is unseen by, and in conflict with, the same one in another.
+    if (functions.length > 0) await catalog.withConnection((connection) => installJavaScript(connection, functions));
     const [only] = statements;
     if (request.destinationTable !== undefined && (statements.length !== 1 || only?.kind !== 'select')) {
       throw new InvalidQuery('A destination table can be set only for a query of a single SELECT statement');
