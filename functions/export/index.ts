@@ -153,7 +153,7 @@ async function exportOnce(
       return await connections.use((connect) => exportRange(connect, table, range, plan.nullToken, prefix));
     } catch (error) {
       const told = queryError(error, `exporting ${tableText(table)}`);
-      if (told instanceof PermanentError || attempt === RANGE_TRIES) throw told;
+      if (told instanceof PermanentError || attempt === RANGE_TRIES || connections.areBrokenOff) throw told;
       await connections.keepSnapshot();
       log.warning(`${told.message}; trying again`, { attempt });
     }
@@ -167,7 +167,7 @@ class Connections {
   #keeping: Promise<void> | undefined;
   readonly #idle: Client[] = [];
   readonly #busy = new Set<Client>();
-  #destroyed = false;
+  areBrokenOff = false;
 
   constructor(source: Source, snapshot: Snapshot) {
     this.#source = source;
@@ -206,6 +206,7 @@ class Connections {
     let kept: Client | undefined;
     try {
       const result = await work(async () => {
+        if (this.areBrokenOff) throw new SafeError('The export was broken off');
         const client = this.#idle.pop() ?? (await this.#open());
         opened.push(client);
         this.#busy.add(client);
@@ -224,7 +225,7 @@ class Connections {
 
   /** Ends every COPY under way; nothing is exported over these connections any more. */
   destroy(): void {
-    this.#destroyed = true;
+    this.areBrokenOff = true;
     for (const client of this.#busy) client.end().catch(() => {});
   }
 
@@ -233,11 +234,16 @@ class Connections {
   }
 
   async #open(): Promise<Client> {
-    if (this.#destroyed) throw new SafeError('The export was broken off');
     const client = await this.#source.connect();
-    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    await client.query(`SET TRANSACTION SNAPSHOT '${this.#snapshot.id}'`);
-    return client;
+    try {
+      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+      await client.query(`SET TRANSACTION SNAPSHOT '${this.#snapshot.id}'`);
+      return client;
+    } catch (error) {
+      // An open connection would keep the process alive for ever.
+      await client.end().catch(() => {});
+      throw error;
+    }
   }
 }
 
