@@ -12,6 +12,7 @@ const COMMANDS: Record<string, () => Promise<{ command: Command }>> = {
   status: () => import('./status.ts'),
   retry: () => import('./retry.ts'),
   publish: () => import('./publish.ts'),
+  sweep: () => import('./sweep.ts'),
   query: () => import('./query.ts'),
   invoke: () => import('./invoke.ts'),
 };

@@ -3,6 +3,10 @@ import { parseArguments, UsageError, type Options } from './arguments.ts';
 
 const options = {
   source: { type: 'string', value: 'URL', meaning: 'Mirror this PostgreSQL database instead of the sample' },
+  aptible: {
+    type: 'boolean',
+    meaning: 'The sample as a backup on a local Aptible: restored, read through its SSH portal',
+  },
   config: {
     type: 'string',
     value: 'FILE',
@@ -38,10 +42,12 @@ export const command = {
     if (pubsub !== undefined && !/^(?:http:\/\/)?[^/:]+:\d+\/?$/u.test(pubsub)) {
       faults.push(`--pubsub-endpoint: wants http://HOST:PORT; found ${pubsub}`);
     }
+    if (values.aptible && values.source !== undefined) faults.push('--aptible and --source exclude each other');
     if (faults.length > 0)
       throw new UsageError(`commons-mirror start:\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
     return mirrorLocally({
       sourceUrl: values.source,
+      aptible: values.aptible ?? false,
       configFile: values.config,
       dataDirectory: values.data ?? '.mirror',
       once: values.once ?? false,

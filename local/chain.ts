@@ -14,8 +14,8 @@ export type Chain = {
   environment: Record<string, string>;
   logFile: string;
   functions: Omit<Functions, 'close'>;
-  /** Runs the export job against `sourceUrl` and waits for the run's end. Gives the run's id. */
-  run: (sourceUrl: string, stopped: AbortSignal, say: (text: string) => void) => Promise<string>;
+  /** Runs the export job, against `sourceUrl` if it is given, and waits for the run's end. Gives the run's id. */
+  run: (sourceUrl: string | undefined, stopped: AbortSignal, say: (text: string) => void) => Promise<string>;
   close: () => Promise<void>;
 };
 
@@ -24,6 +24,8 @@ export type ChainOptions = StackOptions & {
   configFile: string;
   /** Over the chain's own variables: where somebody stands between a function and a service. */
   environment?: Record<string, string>;
+  /** The export's alone: where the rows come from, where that is no URL. */
+  jobEnvironment?: Record<string, string>;
 };
 
 /** A key's name as in the cloud, so that every check of encryption is made here too. */
@@ -61,7 +63,12 @@ export async function openChain(options: ChainOptions): Promise<Chain> {
         if (!options.storageEndpoint) await dropLease();
         const execution = `local-${randomUUID()}`;
         const job = runExport(
-          { ...environment, SOURCE_URL: sourceUrl, CLOUD_RUN_EXECUTION: execution },
+          {
+            ...environment,
+            ...options.jobEnvironment,
+            ...(sourceUrl !== undefined && { SOURCE_URL: sourceUrl }),
+            CLOUD_RUN_EXECUTION: execution,
+          },
           logFile,
           stopped,
         );

@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 import { parseConfig, type Config } from '../functions/mirror/config.ts';
 import { ConfigurationError, PermanentError } from '../functions/mirror/errors.ts';
-import { openChain, type Chain } from './chain.ts';
+import { configForAptible, sampleOnAptible } from './aptible/sample.ts';
+import { openChain } from './chain.ts';
 import { configForAll } from './config-for-all.ts';
 import { openDataDirectory, type DataDirectory } from './data-directory.ts';
 import { startPostgres } from './postgres/index.ts';
@@ -13,6 +14,8 @@ import type { Stack } from './stack.ts';
 
 export type MirrorOptions = {
   sourceUrl: string | undefined;
+  /** The sample comes as a backup on the local Aptible. */
+  aptible: boolean;
   configFile: string | undefined;
   dataDirectory: string;
   once: boolean;
@@ -66,17 +69,23 @@ async function mirror(
   stopped: AbortSignal,
 ): Promise<number> {
   const begun = Date.now();
-  const sourceUrl = options.sourceUrl ?? (await sampleDatabase(data, onStop));
-  const { config, file } = given ?? (await defaultConfig(options.sourceUrl, data));
+  const { config, file } = given ?? (await defaultConfig(options, data));
+  const sourceUrl = options.aptible ? undefined : (options.sourceUrl ?? (await sampleDatabase(data, onStop)));
+  const jobEnvironment = options.aptible ? await aptible(config, data, onStop) : {};
   stopped.throwIfAborted();
 
-  const chain = await openChain({ ...options, project: config.project, data, config, configFile: file }).catch(
-    (error: unknown) => {
-      throw isTaken(error) ? portTaken(options.port) : error;
-    },
-  );
+  const chain = await openChain({
+    ...options,
+    project: config.project,
+    data,
+    config,
+    configFile: file,
+    jobEnvironment,
+  }).catch((error: unknown) => {
+    throw isTaken(error) ? portTaken(options.port) : error;
+  });
   onStop(chain.close);
-  await announce(data, chain, config.dataset, onStop);
+  await announce(data, { ...chain.environment, ...jobEnvironment }, config.dataset, onStop);
   say(`The page: ${chain.stack.url}/   Logs: ${chain.logFile}`);
   stopped.throwIfAborted();
   const runId = await chain.run(sourceUrl, stopped, say);
@@ -101,6 +110,21 @@ async function sampleDatabase(data: DataDirectory, onStop: (stop: () => Promise<
   return (await createSample(postgres.url)).url;
 }
 
+/** What the export needs to reach the local Aptible, which has the sample's backup. */
+async function aptible(
+  { source }: Config,
+  data: DataDirectory,
+  onStop: (stop: () => Promise<void>) => void,
+): Promise<Record<string, string>> {
+  if (source.type !== 'aptible') {
+    throw new ConfigurationError(`--aptible wants a mirror.yaml whose source.type is aptible; found ${source.type}`);
+  }
+  say('Starting the local Aptible with a backup of the sample Commons database');
+  const local = await sampleOnAptible(data, source);
+  onStop(local.close);
+  return local.environment;
+}
+
 /** Where the tables cannot even be listed, the chain runs all the same: its export tells why, as it would in the cloud. */
 const CONFIG_FOR_NOTHING = `
 project: commons-local
@@ -111,7 +135,12 @@ chunks: [{ name: all, tables: ['*.*'] }]
 `;
 
 /** The sample's mirror.yaml; or, for somebody's own database, one that lists every table which the role can read. */
-async function defaultConfig(sourceUrl: string | undefined, data: DataDirectory): Promise<Given> {
+async function defaultConfig({ sourceUrl, aptible }: MirrorOptions, data: DataDirectory): Promise<Given> {
+  if (aptible) {
+    const file = data.path('mirror.yaml');
+    await configForAptible(SAMPLE_CONFIG, file);
+    return readConfig(file);
+  }
   if (sourceUrl === undefined) return readConfig(SAMPLE_CONFIG);
   const file = data.path('mirror.yaml');
   const text = await configForAll(sourceUrl).catch(() => CONFIG_FOR_NOTHING);
@@ -120,15 +149,14 @@ async function defaultConfig(sourceUrl: string | undefined, data: DataDirectory)
   return { config: parseConfig(text, file).config, file };
 }
 
-/** For the other commands: how the running stack is reached. No secret is in it. */
+/** For the other commands: how the running stack is reached. No secret is in it; the local Aptible's are made anew each time. */
 async function announce(
   data: DataDirectory,
-  chain: Chain,
+  environment: Record<string, string>,
   dataset: string,
   onStop: (stop: () => Promise<void>) => void,
 ): Promise<void> {
   const file = data.path('stack.json');
-  const { environment } = chain;
   await writeFile(file, `${JSON.stringify({ pid: process.pid, dataset, environment }, null, 2)}\n`);
   onStop(() => rm(file, { force: true }));
 }

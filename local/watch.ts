@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { ledger, runPath } from '../functions/ledger/index.ts';
+import { restoreOf } from '../functions/ledger/restores.ts';
 import { statusOf, type RunStatus } from '../functions/ledger/status.ts';
 import { PermanentError } from '../functions/mirror/errors.ts';
 
@@ -32,7 +33,12 @@ export async function watchRun(
     const changed = runId === undefined ? undefined : await signatureOf(runId, exported);
     if (runId !== undefined && changed !== seen) {
       seen = changed;
-      const status = await statusOf(runId);
+      const [status, restore] = await Promise.all([statusOf(runId), restoreOf(runId)]);
+      for (const { phase, attempt, startedAt, endedAt } of restore.phases) {
+        const name = `${phase} ${attempt}`;
+        if (!told.has(name)) say(`aptible ${phase}: done in ${seconds(startedAt, endedAt)} s`);
+        told.add(name);
+      }
       for (const step of status.steps) {
         const name = [step.step, step.chunk].filter(Boolean).join(' ');
         if (step.state === 'waiting' || told.has(`${name} ${step.state}`)) continue;
@@ -50,6 +56,8 @@ export async function watchRun(
     await sleep(POLL_MS);
   }
 }
+
+const seconds = (from: string, to: string): string => ((Date.parse(to) - Date.parse(from)) / 1000).toFixed(1);
 
 /** What the ledger holds of a run, in one request; a change of it is what is worth a closer look. */
 async function signatureOf(runId: string, exported: boolean | undefined): Promise<string> {

@@ -27,9 +27,20 @@ export const ENVIRONMENT = 'commons-production';
 export const DATABASE = 'commons';
 const INTERNAL_DOMAIN = 'local-stack.aptible.internal';
 
-export type LocalAptibleOptions = { volumes: Volumes; queuedMs?: number };
+export type LocalAptibleOptions = {
+  volumes: Volumes;
+  queuedMs?: number;
+  /** Handles of the environment and of its database. */
+  environment?: string;
+  database?: string;
+};
 
-export async function openLocalAptible({ volumes, queuedMs = 20 }: LocalAptibleOptions): Promise<LocalAptible> {
+export async function openLocalAptible({
+  volumes,
+  queuedMs = 20,
+  environment = ENVIRONMENT,
+  database: databaseHandle = DATABASE,
+}: LocalAptibleOptions): Promise<LocalAptible> {
   const faults = noFaults();
   const access = {
     username: 'robot@commons.example',
@@ -40,9 +51,9 @@ export async function openLocalAptible({ volumes, queuedMs = 20 }: LocalAptibleO
   const [users, otherUsers] = [makeUserAuthority(), makeUserAuthority()];
   const tlsName = `localhost.${INTERNAL_DOMAIN}`;
   const world = makeWorld({ volumes, faults, authority, tlsName, queuedMs });
-  const account = { id: world.nextId(), handle: ENVIRONMENT };
+  const account = { id: world.nextId(), handle: environment };
   world.accounts.push(account);
-  const database = world.addDatabase(DATABASE, account, 'provisioned');
+  const database = world.addDatabase(databaseHandle, account, 'provisioned');
   world.addBackup(database, { createdAt: new Date(Date.now() - 3600_000) });
 
   const tokens = authRoutes(access, faults);

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, rm } from 'node:fs/promises';
+import { chmod, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { serverAccount } from '../postgres/account.ts';
@@ -13,12 +13,19 @@ export type Running = { port: number; user: string; password: string; database: 
 
 export type Volumes = { restore: (handle: string, tls: { key: string; cert: string }) => Promise<Running> };
 
+/** A directory that the account which runs PostgreSQL may pass through, whatever this process's umask is. */
+export async function makePassable(directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  await chmod(directory, 0o711);
+}
+
 /** Restores copies of the cluster in `original` (not running) as servers of their own, below `directory`. */
 export function clusterVolumes(original: string, directory: string, database: string): Volumes {
   return {
     restore: async (handle, tls) => {
       const folder = join(directory, handle);
-      await mkdir(folder, { recursive: true, mode: 0o711 });
+      await makePassable(directory);
+      await makePassable(folder);
       const from = await choosePlace(original, await serverAccount(original));
       const to = await choosePlace(folder, await serverAccount(folder));
       const remove = async (): Promise<void> => {
