@@ -25,7 +25,7 @@ export const command = {
     if (!name)
       throw new UsageError(`commons-mirror invoke: ${positionals[0]} is no step; allowed: ${INVOCABLE.join(', ')}`);
     if (values.message === undefined) throw new UsageError('commons-mirror invoke: missing: --message FILE|RUN');
-    await chooseTarget(values);
+    await chooseTarget(values, { writes: true });
     const message = /^\d{8}T\d{6}Z$/u.test(values.message)
       ? await messageFor(values.message, name, values.chunk)
       : await savedMessage(values.message);

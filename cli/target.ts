@@ -21,7 +21,10 @@ const StackSchema = z.object({ pid: z.number(), dataset: z.string(), environment
 type RunningStack = z.infer<typeof StackSchema>;
 
 /** Sets the environment that the functions' modules read, before their first use. Gives the dataset that analysts read. */
-export async function chooseTarget({ data, config }: { data?: string; config?: string }): Promise<string> {
+export async function chooseTarget(
+  { data, config }: { data?: string; config?: string },
+  { writes = false } = {},
+): Promise<string> {
   if (data !== undefined && config !== undefined) throw new UsageError('--data and --config exclude each other');
   if (config === undefined) {
     const stack = await runningStack(data ?? '.mirror');
@@ -40,14 +43,21 @@ export async function chooseTarget({ data, config }: { data?: string; config?: s
     );
   });
   const { project, location, dataset } = parseConfig(text, file).config;
+  const key = process.env['KMS_KEY'];
+  if (writes && !key) {
+    throw new UsageError(
+      'This writes tables of the deployed chain: set KMS_KEY to the key that Terraform gives its functions ' +
+        '(terraform output kms_key), or to google-managed',
+    );
+  }
   const buckets = bucketsOf(project);
   Object.assign(process.env, {
     GOOGLE_CLOUD_PROJECT: project,
     BIGQUERY_LOCATION: location,
     DATA_BUCKET: buckets.data,
     LEDGER_BUCKET: buckets.ledger,
-    // The commands write no table.
-    KMS_KEY: 'google-managed',
+    // A command that writes no table needs none.
+    KMS_KEY: key ?? 'google-managed',
     CONFIG_FILE: path.resolve(file),
   });
   return dataset;
