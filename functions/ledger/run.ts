@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { PermanentError } from '../mirror/errors.ts';
-import { DATA_LIFETIME_MS, startOf } from '../mirror/names.ts';
 import { PlanSchema, type Plan } from '../mirror/plan.ts';
-import { newRunCommand } from '../mirror/retry.ts';
+import { isExpired, newRunCommand } from '../mirror/retry.ts';
 import { ledger, runPath, update } from './index.ts';
 
 const planPath = (runId: string): string => `${runPath(runId)}plan.json`;
@@ -64,12 +63,11 @@ export async function coverageAccepted(runId: string): Promise<boolean> {
   return (await ledger.read(`${runPath(runId)}accepted.json`, Acceptance)) !== undefined;
 }
 
-/** Two days after its start a run's rows are deleted: nothing of it can be repeated any more. */
-export function refuseExpired({ runId, config }: Plan, now = Date.now()): void {
-  if (now - startOf(runId).getTime() > DATA_LIFETIME_MS) {
-    throw new PermanentError(
-      `The data of run ${runId} was deleted two days after its start; it cannot be repeated. ` +
-        `Next: start a new run: ${newRunCommand(config)}`,
-    );
-  }
+/** Throws where a run's rows have been deleted. */
+export function refuseExpired({ runId, config }: Plan): void {
+  if (!isExpired(runId)) return;
+  throw new PermanentError(
+    `The data of run ${runId} was deleted two days after its start; it cannot be repeated. ` +
+      `Next: start a new run: ${newRunCommand(config)}`,
+  );
 }

@@ -1,4 +1,5 @@
 import { TOPICS, type Step } from './messages.ts';
+import { DATA_LIFETIME_MS, startOf } from './names.ts';
 import { manifestObject, type Plan } from './plan.ts';
 
 /**
@@ -32,6 +33,10 @@ export function newRunCommand(config: { project: string; region: string } | unde
   return `gcloud run jobs execute mirror-export${config ? ` --project=${config.project} --region=${config.region}` : ''}`;
 }
 
+/** Two days after its start a run's rows are deleted: nothing of it can be repeated any more. */
+export const isExpired = (runId: string, now = Date.now()): boolean =>
+  now - startOf(runId).getTime() > DATA_LIFETIME_MS;
+
 /** Commands for a person's terminal, each by itself enough. */
 export function retryCommands(
   step: Step,
@@ -40,7 +45,7 @@ export function retryCommands(
   plan: Plan | undefined,
   dataBucket: string,
 ): string[] {
-  if (step === 'export' || !plan) return [newRunCommand(plan?.config)];
+  if (step === 'export' || !plan || isExpired(runId)) return [newRunCommand(plan?.config)];
   const { topic, body, attributes } = retryMessage(plan, step, chunk, dataBucket);
   const listed = Object.entries(attributes).map(([key, value]) => `${key}=${value}`);
   const attribute = listed.length > 0 ? ` --attribute='${listed.join(',')}'` : '';
