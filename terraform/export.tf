@@ -40,12 +40,16 @@ resource "google_cloud_run_v2_job" "export" {
           }
         }
 
-        env {
-          name = "SOURCE_URL"
-          value_source {
-            secret_key_ref {
-              secret  = google_secret_manager_secret_version.source_url.secret
-              version = google_secret_manager_secret_version.source_url.version
+        # Pinned, so that the next execution has the new value of a secret, and a running one keeps its own.
+        dynamic "env" {
+          for_each = [for name, reader in local.secrets : name if reader == "export"]
+          content {
+            name = env.value
+            value_source {
+              secret_key_ref {
+                secret  = google_secret_manager_secret_version.secret[env.value].secret
+                version = google_secret_manager_secret_version.secret[env.value].version
+              }
             }
           }
         }
@@ -65,43 +69,7 @@ resource "google_cloud_run_v2_job" "export" {
     }
   }
 
-  depends_on = [google_secret_manager_secret_iam_member.source_url]
-}
-
-resource "google_secret_manager_secret" "source_url" {
-  secret_id           = "mirror-source-url"
-  deletion_protection = var.deletion_protection
-
-  replication {
-    user_managed {
-      replicas {
-        location = local.region
-        customer_managed_encryption {
-          kms_key_name = google_kms_crypto_key.region.id
-        }
-      }
-    }
-  }
-
-  depends_on = [google_kms_crypto_key_iam_member.region]
-}
-
-resource "google_secret_manager_secret_version" "source_url" {
-  secret                 = google_secret_manager_secret.source_url.id
-  secret_data_wo         = var.source_url
-  secret_data_wo_version = var.secret_versions.source_url
-
-  # The job names its version: the old one goes when the job has the new one.
-  lifecycle {
-    create_before_destroy = true
-  }
-}
-
-# This one secret, of which only the export knows.
-resource "google_secret_manager_secret_iam_member" "source_url" {
-  secret_id = google_secret_manager_secret.source_url.id
-  role      = "roles/secretmanager.secretAccessor"
-  member    = google_service_account.export.member
+  depends_on = [google_secret_manager_secret_iam_member.reader]
 }
 
 # It creates parts and manifests; without the right to delete it can overwrite none.

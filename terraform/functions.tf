@@ -11,7 +11,7 @@ locals {
   }
   listeners = { for name, each in local.functions : name => each if each.topic != null }
 
-  # Secrets are no part of this; see export.tf and alert.tf.
+  # Secrets are no part of this; see secrets.tf.
   environment = {
     GOOGLE_CLOUD_PROJECT = local.project
     BIGQUERY_LOCATION    = local.location
@@ -19,9 +19,6 @@ locals {
     LEDGER_BUCKET        = google_storage_bucket.ledger.name
     KMS_KEY              = google_kms_crypto_key.tables.id
     LOGS_LOCATION        = "https://console.cloud.google.com/logs/query;query=jsonPayload.step:*?project=${local.project}"
-  }
-  secret_environment = {
-    alert = { SLACK_WEBHOOK_URL = google_secret_manager_secret_version.slack_webhook_url }
   }
 }
 
@@ -73,13 +70,13 @@ resource "google_cloud_run_v2_service" "function" {
 
       # Pinned, so that a new version of the secret is a new revision.
       dynamic "env" {
-        for_each = lookup(local.secret_environment, each.key, {})
+        for_each = [for name, reader in local.secrets : name if reader == each.key]
         content {
-          name = env.key
+          name = env.value
           value_source {
             secret_key_ref {
-              secret  = env.value.secret
-              version = env.value.version
+              secret  = google_secret_manager_secret_version.secret[env.value].secret
+              version = google_secret_manager_secret_version.secret[env.value].version
             }
           }
         }
@@ -87,7 +84,7 @@ resource "google_cloud_run_v2_service" "function" {
     }
   }
 
-  depends_on = [google_secret_manager_secret_iam_member.slack_webhook_url]
+  depends_on = [google_secret_manager_secret_iam_member.reader]
 }
 
 # One push subscription per function, of its name.

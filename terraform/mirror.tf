@@ -9,6 +9,7 @@ locals {
   dataset   = local.config.dataset
   schedule  = try(local.config.schedule, "0 3,15 * * *")
   time_zone = try(local.config.timeZone, "UTC")
+  source    = try(local.config.source.type, "url")
   coverage  = try(local.config.coverage.total, 0.999)
 
   # Bucket names are global: the project's name makes them unique.

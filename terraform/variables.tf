@@ -36,42 +36,36 @@ variable "alert_email" {
   }
 }
 
-# Ephemeral: neither in a plan file nor in the state. Wanted only where secret_versions has a new number; Secret Manager
-# refuses an empty value, so that a forgotten one fails the apply.
-
-variable "source_url" {
-  description = "postgres://user:password@host:port/database, of a role that may only read."
-  type        = string
-  ephemeral   = true
-  sensitive   = true
-  default     = ""
+variable "secrets" {
+  description = <<-TEXT
+    Values by environment variable: SLACK_WEBHOOK_URL, an incoming webhook's; SOURCE_URL, postgres://user:password@host:port/database
+    of a role that may only read; for a source on Aptible APTIBLE_USERNAME and APTIBLE_PASSWORD instead. Wanted only where
+    secret_versions has a new number; Secret Manager refuses an empty value, so that a forgotten one fails the apply.
+  TEXT
+  type        = map(string)
+  # Neither in a plan file nor in the state.
+  ephemeral = true
+  sensitive = true
+  default   = {}
 
   validation {
-    condition     = var.source_url == "" || can(regex("^postgres(ql)?://", var.source_url))
-    error_message = "A PostgreSQL URL, postgres://user:password@host:port/database."
+    condition     = alltrue([for name in keys(var.secrets) : contains(["SLACK_WEBHOOK_URL", "SOURCE_URL", "APTIBLE_USERNAME", "APTIBLE_PASSWORD"], name)])
+    error_message = "Only SLACK_WEBHOOK_URL, SOURCE_URL, APTIBLE_USERNAME and APTIBLE_PASSWORD."
   }
-}
-
-variable "slack_webhook_url" {
-  description = "An incoming webhook's URL, which the alert function posts to."
-  type        = string
-  ephemeral   = true
-  sensitive   = true
-  default     = ""
-
   validation {
-    condition     = var.slack_webhook_url == "" || startswith(var.slack_webhook_url, "https://")
-    error_message = "An https URL."
+    condition     = can(regex("^(|postgres(ql)?://.*)$", lookup(var.secrets, "SOURCE_URL", "")))
+    error_message = "SOURCE_URL: postgres://user:password@host:port/database."
+  }
+  validation {
+    condition     = can(regex("^(|https://.*)$", lookup(var.secrets, "SLACK_WEBHOOK_URL", "")))
+    error_message = "SLACK_WEBHOOK_URL: an https URL."
   }
 }
 
 variable "secret_versions" {
-  description = "Raise a secret's number to write its value anew."
-  type = object({
-    source_url        = optional(number, 1)
-    slack_webhook_url = optional(number, 1)
-  })
-  default = {}
+  description = "By environment variable. Raise a secret's number, at first 1, to write its value anew."
+  type        = map(number)
+  default     = {}
 
   validation {
     condition     = alltrue([for n in values(var.secret_versions) : n >= 1 && floor(n) == n])

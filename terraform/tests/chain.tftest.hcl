@@ -201,12 +201,34 @@ run "encryption" {
     error_message = "Keys rotate every 90 days and are never destroyed."
   }
   assert {
-    condition     = alltrue([for secret in [google_secret_manager_secret.source_url, google_secret_manager_secret.slack_webhook_url] : length(one(one(one(secret.replication).user_managed).replicas).customer_managed_encryption) == 1 && secret.deletion_protection])
+    condition     = alltrue([for secret in google_secret_manager_secret.secret : length(one(one(one(secret.replication).user_managed).replicas).customer_managed_encryption) == 1 && secret.deletion_protection])
     error_message = "Every secret has the mirror's key."
   }
   assert {
     condition     = alltrue([for member in google_project_iam_member.bigquery_jobs : member.role == "roles/bigquery.jobUser"]) && google_project_iam_member.sli_points.role == "roles/monitoring.metricWriter" && length(google_project_iam_member.build) == 0
     error_message = "Project-wide are the right to start jobs, and the right to write points; nothing else."
+  }
+}
+
+run "secrets" {
+  command = plan
+
+  assert {
+    condition     = { for name, each in google_secret_manager_secret_iam_member.reader : name => each.member } == { SLACK_WEBHOOK_URL = "serviceAccount:mirror-alert@commons-local.iam.gserviceaccount.com", SOURCE_URL = "serviceAccount:mirror-export@commons-local.iam.gserviceaccount.com" }
+    error_message = "Each secret has one reader."
+  }
+}
+
+run "secrets_of_a_source_on_aptible" {
+  command = plan
+
+  variables {
+    config_file = "tests/aptible.yaml"
+  }
+
+  assert {
+    condition     = keys(google_secret_manager_secret.secret) == ["APTIBLE_PASSWORD", "APTIBLE_USERNAME", "SLACK_WEBHOOK_URL"]
+    error_message = "A source on Aptible has a user and a password, and no URL."
   }
 }
 
@@ -280,9 +302,9 @@ run "rejects_a_project_id_as_number" {
 
 run "rejects_a_source_that_is_no_postgresql" {
   command         = plan
-  expect_failures = [var.source_url]
+  expect_failures = [var.secrets]
 
   variables {
-    source_url = "mysql://reader@db.example.org/app"
+    secrets = { SOURCE_URL = "mysql://reader@db.example.org/app" }
   }
 }

@@ -30,11 +30,13 @@ mock_provider "google" {
 }
 
 variables {
-  project_number    = "123456789012"
-  image             = "us-central1-docker.pkg.dev/commons-local/mirror/commons-mirror@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-  alert_email       = "alerts@example.org"
-  source_url        = "postgres://reader:secret@db.example.org/app"
-  slack_webhook_url = "https://hooks.slack.com/services/secret"
+  project_number = "123456789012"
+  image          = "us-central1-docker.pkg.dev/commons-local/mirror/commons-mirror@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+  alert_email    = "alerts@example.org"
+  secrets = {
+    SOURCE_URL        = "postgres://reader:secret@db.example.org/app"
+    SLACK_WEBHOOK_URL = "https://hooks.slack.com/services/secret"
+  }
 }
 
 run "everything" {
@@ -67,7 +69,7 @@ run "everything" {
     error_message = "The export's secret is pinned to its version; an execution is by hand unless the schedule says otherwise."
   }
   assert {
-    condition     = google_secret_manager_secret_version.source_url.secret_data == null && google_secret_manager_secret_version.source_url.secret_data_wo == null && google_secret_manager_secret_version.slack_webhook_url.secret_data == null
+    condition     = alltrue([for each in google_secret_manager_secret_version.secret : each.secret_data == null && each.secret_data_wo == null])
     error_message = "No secret is in the state."
   }
   assert {
@@ -91,7 +93,7 @@ run "unprotected" {
     error_message = "Without protection, data goes with its store."
   }
   assert {
-    condition     = !google_bigquery_table.sli.deletion_protection && !google_secret_manager_secret.source_url.deletion_protection && !google_secret_manager_secret.slack_webhook_url.deletion_protection
+    condition     = !google_bigquery_table.sli.deletion_protection && alltrue([for each in google_secret_manager_secret.secret : !each.deletion_protection])
     error_message = "Without protection, tables and secrets go."
   }
   assert {
