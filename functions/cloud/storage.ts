@@ -134,6 +134,7 @@ export async function listFolders(bucket: string, prefix: string): Promise<strin
   return folders;
 }
 
+/** Deletes an object; that it is not there is as well. */
 export async function deleteObject(bucket: string, name: string): Promise<void> {
   await bucketNamed(bucket).file(name).delete({ ignoreNotFound: true });
 }

@@ -42,13 +42,24 @@ export async function claim(execution: string, trigger: 'scheduled' | 'manual'):
     at: current?.at ?? new Date().toISOString(),
   }));
   const attempt = claimed?.attempt ?? 1;
-  await takeLease({ runId, execution, attempt, until: Date.now() + LEASE_MS });
+  try {
+    await takeLease({ runId, execution, attempt, until: Date.now() + LEASE_MS });
+  } catch (error) {
+    // It lost the race for the lease: a run that never lived is none.
+    if (attempt === 1) {
+      await ledger.remove(executionPath(execution));
+      await ledger.remove(`${runPath(runId)}claim.json`);
+    }
+    throw error;
+  }
   return { runId, attempt };
 }
 
+const executionPath = (execution: string): string => `executions/${execution}.json`;
+
 /** The run that the execution has claimed before, or a new one: its start, moved on by seconds where two would coincide. */
 async function runOf(execution: string, trigger: 'scheduled' | 'manual'): Promise<string> {
-  const name = `executions/${execution}.json`;
+  const name = executionPath(execution);
   for (let start = Date.now(); ; start += 1000) {
     const known = await ledger.read(name, ExecutionSchema);
     if (known) return known.value.runId;

@@ -1,5 +1,5 @@
 import { environment } from '../environment.ts';
-import { createJson, listObjects, readJson, writeJson, type Stored } from '../cloud/storage.ts';
+import { createJson, deleteObject, listObjects, readJson, writeJson, type Stored } from '../cloud/storage.ts';
 import type { z } from 'zod';
 
 /**
@@ -27,6 +27,7 @@ export const ledger = {
   /** Compare-and-set; generation '0' creates. */
   replace: (name: string, value: unknown, generation: string): Promise<boolean> =>
     writeJson(environment().LEDGER_BUCKET, name, value, generation),
+  remove: (name: string): Promise<void> => deleteObject(environment().LEDGER_BUCKET, name),
   /** Names under a prefix, each with the generation that it is at. */
   list: (prefix: string): Promise<Map<string, string>> => listObjects(environment().LEDGER_BUCKET, prefix),
 };

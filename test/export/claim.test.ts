@@ -59,6 +59,9 @@ test('of executions that start in one second exactly one lives, the others know 
       assert.ok(result.reason.message.includes(`Run ${winner?.runId} (execution ${winner?.execution})`));
     }
   }
+  // A run that never lived leaves nothing for the status page to call dead.
+  const executions = await ledger.list('executions/race-');
+  assert.deepEqual([...executions.keys()], [`executions/${winner?.execution}.json`]);
 });
 
 test('a retried task of the execution finds its claim as the next attempt, also while the lease runs', async () => {
