@@ -26,6 +26,7 @@ import {
   type Plan,
   type TablePlan,
 } from '../mirror/plan.ts';
+import { newRunCommand } from '../mirror/retry.ts';
 import { fieldsOf, stagingFields, type Field } from '../mirror/schema.ts';
 import { tableText } from '../mirror/table-pattern.ts';
 import { LoadResultSchema, type LoadedTable } from './result.ts';
@@ -76,7 +77,8 @@ async function loadChunk(plan: Plan, chunk: string, context: Context): Promise<L
   const chunkPlan = plan.chunks.find((candidate) => candidate.name === chunk);
   if (!manifest || !chunkPlan) {
     throw new PermanentError(
-      `gs://${environment().DATA_BUCKET}/${name} or its chunk in the plan is missing. Next: start a new run`,
+      `gs://${environment().DATA_BUCKET}/${name} or its chunk in the plan is missing. ` +
+        `Next: start a new run: ${newRunCommand(plan.config)}`,
     );
   }
   const works = chunkPlan.tables.map((table) => {

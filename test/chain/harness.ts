@@ -33,6 +33,9 @@ export type Harness = {
   /** A table's or view's metadata; undefined where there is none. */
   table: (id: string, dataset?: string) => Promise<TableMetadata | undefined>;
   tables: (dataset?: string) => Promise<string[]>;
+  deleteTable: (id: string, dataset: string) => Promise<void>;
+  /** Ids and labels of every job. */
+  jobLabels: () => Promise<[id: string | undefined, labels: unknown][]>;
   publish: (topic: string, body: object, attributes?: Record<string, string>) => Promise<void>;
   slack: () => Promise<SlackMessage[]>;
   /** Objects of a bucket: name to text. */
@@ -179,6 +182,16 @@ function operations(
     tables: async (dataset = 'commons') => {
       const [tables] = await bigquery.dataset(dataset).getTables();
       return tables.map(({ id }) => id ?? '').sort();
+    },
+    deleteTable: async (id, dataset) => {
+      await bigquery.dataset(dataset).table(id).delete();
+    },
+    jobLabels: async () => {
+      const [jobs] = await bigquery.getJobs();
+      return jobs.map(({ id, metadata }) => [
+        id,
+        (metadata as { configuration?: { labels?: unknown } }).configuration?.labels,
+      ]);
     },
     publish: async (topic, body, attributes = {}) => {
       await pubsub.topic(topic, { batching: { maxMessages: 1 } }).publishMessage({ json: body, attributes });
