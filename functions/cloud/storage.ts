@@ -1,7 +1,6 @@
 import { crc32c } from '@node-rs/crc32';
 import { ApiError, IdempotencyStrategy, Storage, type Bucket } from '@google-cloud/storage';
 import type { IncomingMessage } from 'node:http';
-import type { Writable } from 'node:stream';
 import type { z } from 'zod';
 import { environment } from '../environment.ts';
 import { PermanentError, SafeError } from '../mirror/errors.ts';
@@ -160,37 +159,19 @@ export async function createObject(
   return checkedCrc32c(bucket, name, file.metadata.crc32c, crc32cOf(content));
 }
 
-/** Bytes that are kept for a retry of one request; each costs a round trip, and as much memory. */
-const UPLOAD_CHUNK_BYTES = 8 * 1024 * 1024;
-
-/** An object that is being written; `finish` gives the service's own crc32c once it holds every byte. */
-export type Upload = { stream: Writable; finish: (crc32c: string) => Promise<string> };
-
-/** Starts an upload in chunks that survives a broken connection. The object appears when it is complete, or never. */
-export function startUpload(bucket: string, name: string, contentType: string): Upload {
-  const file = bucketNamed(bucket).file(name);
-  const stream = file.createWriteStream({
-    resumable: true,
-    chunkSize: UPLOAD_CHUNK_BYTES,
-    contentType,
-    validation: false,
-    preconditionOpts: { ifGenerationMatch: 0 },
-    highWaterMark: 1024 * 1024,
-  });
-  const ended = new Promise<void>((resolve, reject) => {
-    stream.once('finish', resolve);
-    stream.once('error', (error) => reject(storageError(error, 'write', bucket, name)));
-  });
-  // The caller may be busy elsewhere when the stream breaks; its next write or `finish` tells it.
-  ended.catch(() => {});
-  return {
-    stream,
-    finish: async (expected) => {
-      stream.end();
-      await ended;
-      return checkedCrc32c(bucket, name, file.metadata.crc32c, expected);
-    },
-  };
+/**
+ * Opens a resumable upload: a URL that takes the object's bytes in chunks, without further credentials, and from which the
+ * object comes into being with the last one, or never. Refused at the end where an object of that name exists.
+ */
+export async function openUpload(bucket: string, name: string, contentType: string): Promise<string> {
+  try {
+    const [session] = await bucketNamed(bucket)
+      .file(name)
+      .createResumableUpload({ metadata: { contentType }, preconditionOpts: { ifGenerationMatch: 0 } });
+    return session;
+  } catch (error) {
+    throw storageError(error, 'write', bucket, name);
+  }
 }
 
 /** Base64 of the big-endian CRC32C, the form that the service uses. */
@@ -204,7 +185,7 @@ export function crc32cText(value: number): string {
   return bytes.toString('base64');
 }
 
-function checkedCrc32c(bucket: string, name: string, received: string | undefined, expected: string): string {
+export function checkedCrc32c(bucket: string, name: string, received: string | undefined, expected: string): string {
   if (received === expected) return expected;
   throw new SafeError(
     `gs://${bucket}/${name}: the service's crc32c is ${received ?? 'missing'}, sent were ${expected}`,

@@ -11,7 +11,10 @@ import { SafeError } from '../mirror/errors.ts';
  * PostgreSQL: "In CopyOut, each CopyData message is one row", which gives the row boundaries without parsing CSV.
  */
 
-/** Whole rows. `rows` counts CopyData messages, of which the very first of a COPY is the header line. */
+/**
+ * Whole rows. `rows` counts CopyData messages, of which the very first of a COPY is the header line. `bytes` are the
+ * receiver's until it asks for the next block; then their memory is used again.
+ */
 export type Block = { bytes: Buffer; rows: number };
 
 /** A row of `bytes` bytes exceeds the limit; the rows before it have been given out. */
@@ -29,6 +32,9 @@ export const ROW_LIMIT_BYTES = 100_000_000;
 const BLOCK_BYTES = 1024 * 1024;
 const BLOCKS_AHEAD = 2;
 
+/** Blocks that nobody uses at the moment: making a new one for every megabyte costs more than filling it. */
+const idle: Buffer[] = [];
+
 /** Runs a COPY on a connection of its own. Returns the count of COPY's tag, after the last block has been taken. */
 export async function* copyOut(client: Client, sql: string): AsyncGenerator<Block, number> {
   const copy = new CopyOut(sql);
@@ -39,6 +45,7 @@ export async function* copyOut(client: Client, sql: string): AsyncGenerator<Bloc
       const block = await copy.next();
       if (!block) break;
       yield block;
+      giveBack(block);
     }
     finished = true;
     return copy.count;
@@ -46,6 +53,12 @@ export async function* copyOut(client: Client, sql: string): AsyncGenerator<Bloc
     // Rows nobody wants any more: PostgreSQL has no gentler way to end a COPY TO than to end its connection.
     if (!finished) copy.abandon();
   }
+}
+
+const newBlock = (): Buffer => idle.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES);
+
+function giveBack({ bytes }: Block): void {
+  if (bytes.buffer.byteLength === BLOCK_BYTES) idle.push(Buffer.from(bytes.buffer));
 }
 
 const HEADER_BYTES = 5;
@@ -67,7 +80,7 @@ class CopyOut implements Submittable {
   #ended = false;
   #error: Error | undefined;
 
-  #block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  #block = newBlock();
   #filled = 0;
   #rows = 0;
 
@@ -157,7 +170,7 @@ class CopyOut implements Submittable {
 
   #emit(): void {
     if (this.#rows > 0) this.#ready.push({ bytes: this.#block.subarray(0, this.#filled), rows: this.#rows });
-    this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    this.#block = newBlock();
     this.#filled = 0;
     this.#rows = 0;
     this.#wake();

@@ -29,7 +29,7 @@ async function copied(client: pg.Client, sql: string): Promise<Copied> {
   for (;;) {
     const next = await copy.next();
     if (next.done) return { bytes: Buffer.concat(blocks), rows, blocks: blocks.length, count: next.value };
-    blocks.push(next.value.bytes);
+    blocks.push(Buffer.from(next.value.bytes));
     rows += next.value.rows;
   }
 }
