@@ -28,7 +28,7 @@ export const SUBSCRIPTION_SETTINGS = {
 } as const;
 
 /** Undeliverable alerts go elsewhere than undeliverable steps: what feeds the alert must not come back to it. */
-const DEAD_SUBSCRIPTION = 'mirror-dead';
+export const DEAD_SUBSCRIPTION = 'mirror-dead';
 
 export type Endpoints = { storage: string; bigquery: string; pubsub: string };
 /** Makes what is missing; what is there stays. `push` gives each function's address of this start. */

@@ -1,0 +1,27 @@
+import { copyFile, rm } from 'node:fs/promises';
+import { build } from 'esbuild';
+
+/**
+ * Bundles the functions and the export into `dist/`, so that a cold start reads a few files instead of a thousand; see
+ * docs/decisions/0020-bundle-in-the-image.md. Each function stays a chunk of its own. Source maps lead a stack back to the
+ * TypeScript. What stays in node_modules: native code, and packages that read files beside themselves.
+ */
+await rm('dist', { recursive: true, force: true });
+await build({
+  entryPoints: ['functions/index.ts', 'functions/export/main.ts'],
+  outbase: 'functions',
+  outdir: 'dist',
+  bundle: true,
+  splitting: true,
+  platform: 'node',
+  target: 'node24',
+  format: 'esm',
+  sourcemap: 'linked',
+  sourcesContent: false,
+  external: ['@google-cloud/functions-framework', '@google-cloud/pubsub', '@node-rs/crc32', 'pg', 'ssh2'],
+  // Google's clients are CommonJS and `require` Node's own modules.
+  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  logLevel: 'warning',
+});
+// The transform carries this file's text into BigQuery; bundled code looks for it beside itself.
+await copyFile('functions/transform/draft.ts', 'dist/draft.ts');
