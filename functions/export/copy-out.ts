@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { Client, Connection, Submittable } from 'pg';
 import { SafeError } from '../mirror/errors.ts';
+import { takeReads } from './large-reads.ts';
 
 /**
  * COPY … TO STDOUT as blocks of whole rows. pg does everything but the rows: authentication, TLS, errors, notices. While
@@ -100,6 +101,7 @@ class CopyOut implements Submittable {
     this.#toPg = stream.listeners('data') as ((chunk: Buffer) => void)[];
     stream.removeAllListeners('data');
     stream.on('data', this.#take);
+    takeReads(stream, this.#take);
     connection.query(this.#sql);
   }
 
@@ -151,7 +153,7 @@ class CopyOut implements Submittable {
     this.#left = this.#header.readUInt32BE(1) - 4;
     this.#isRow = this.#header[0] === COPY_DATA;
     if (this.#isRow) this.#beginRow(this.#left);
-    else this.#forward(Buffer.from(this.#header));
+    else this.#forward(this.#header);
     return taken;
   }
 
@@ -181,8 +183,9 @@ class CopyOut implements Submittable {
     this.#wake();
   }
 
+  /** pg's parser keeps what is not a whole message yet, while the bytes here may be overwritten by the next read. */
   #forward(bytes: Buffer): void {
-    for (const listener of this.#toPg) listener.call(this.#stream, bytes);
+    for (const listener of this.#toPg) listener.call(this.#stream, Buffer.from(bytes));
   }
 
   /** pg reads by itself from the next chunk on. */
@@ -190,6 +193,7 @@ class CopyOut implements Submittable {
     if (this.#reader !== 'copy') return;
     this.#reader = 'pg';
     this.#stream?.removeListener('data', this.#take);
+    if (this.#stream) takeReads(this.#stream, undefined);
     for (const listener of this.#toPg) this.#stream?.on('data', listener);
   }
 

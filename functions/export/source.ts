@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
+import { largeReadSocket } from './large-reads.ts';
 import { PermanentError, SafeError, safeText } from '../mirror/errors.ts';
 
 /** A way to open PostgreSQL connections, which is all that the rest of the export knows of where the rows come from. */
@@ -40,7 +41,12 @@ export function urlSource(url: string, applicationName: string): Source {
   const name = `${options.host}:${options.port}/${options.database}`;
   return {
     name,
-    connect: () => openClient({ ...options, application_name: applicationName }, (error) => connectError(error, name)),
+    connect: () =>
+      openClient(
+        // Under TLS, the bytes come from the TLS stream, which has buffers of its own.
+        { ...options, application_name: applicationName, ...(options.ssl === false && { stream: largeReadSocket }) },
+        (error) => connectError(error, name),
+      ),
     close: async () => {},
   };
 }

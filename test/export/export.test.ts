@@ -142,6 +142,7 @@ test('a lost snapshot ends the run’s attempt, and what was handed over ends th
   const { runId, attempt, watcher } = await open(t, SLOW_SECOND, SLOW);
   const exporting = attempt(1);
   exporting.catch(() => {});
+  await until(async () => (await list(`chunks/${runId}/`)).length === 1);
   await terminate(watcher, 'COPY%"public"."v"%').then(() => terminate(watcher, '%'));
   await assert.rejects(exporting, (error) => error instanceof SafeError);
   assert.deepEqual(await list(`chunks/${runId}/`), [`chunks/${runId}/1/one.json`]);
