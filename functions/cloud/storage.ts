@@ -1,5 +1,5 @@
 import { crc32c } from '@node-rs/crc32';
-import { ApiError, IdempotencyStrategy, Storage, type Bucket } from '@google-cloud/storage';
+import { IdempotencyStrategy, Storage, type Bucket } from '@google-cloud/storage';
 import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import { environment } from '../environment.ts';
@@ -22,7 +22,13 @@ function bucketNamed(name: string): Bucket {
   return client.bucket(name);
 }
 
-const statusOf = (error: unknown): number | undefined => (error instanceof ApiError ? Number(error.code) : undefined);
+/** The HTTP status of a refusal; the client has more than one class for it. */
+function statusOf(error: unknown): number | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const code = 'code' in error ? Number(error.code) : Number.NaN;
+  const status = 'status' in error ? Number(error.status) : Number.NaN;
+  return [code, status].find((value) => value >= 400 && value < 600);
+}
 
 /** A stored document; `generation` names this very version, for a compare-and-set. */
 export type Stored<T> = { value: T; generation: string };
