@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../functions/mirror/config.ts';
 import { bucketsOf } from '../functions/mirror/names.ts';
-
 import { runExport, startFunctions, type Functions } from './processes.ts';
 import { openStack, type Stack, type StackOptions } from './stack.ts';
 import { makeTopology } from './topology.ts';
@@ -16,6 +16,8 @@ export type Chain = {
   functions: Omit<Functions, 'close'>;
   /** Runs the export job, against `sourceUrl` if it is given, and waits for the run's end. Gives the run's id. */
   run: (sourceUrl: string | undefined, stopped: AbortSignal, say: (text: string) => void) => Promise<string>;
+  /** Lets the last messages through, of which one may be the alert; a step that keeps failing is not waited for. */
+  settle: (stopped: AbortSignal) => Promise<void>;
   close: () => Promise<void>;
 };
 
@@ -27,6 +29,8 @@ export type ChainOptions = StackOptions & {
   /** The export's alone: where the rows come from, where that is no URL. */
   jobEnvironment?: Record<string, string>;
 };
+
+const SETTLING_MS = 5000;
 
 /** A key's name as in the cloud, so that every check of encryption is made here too. */
 const kmsKey = (project: string): string => `projects/${project}/locations/us/keyRings/mirror/cryptoKeys/warehouse`;
@@ -78,6 +82,10 @@ export async function openChain(options: ChainOptions): Promise<Chain> {
           // Stopped or not, the job's process has ended before anything that it uses does.
           await job;
         }
+      },
+      settle: async (stopped) => {
+        const deadline = Date.now() + SETTLING_MS;
+        while (stack.idle() === false && Date.now() < deadline && !stopped.aborted) await sleep(20);
       },
     };
   } catch (error) {

@@ -18,9 +18,9 @@ export async function openDataDirectory(directory: string): Promise<DataDirector
     // Rows are in it: nobody else reads it. PostgreSQL, which refuses to run as root, must be able to pass through.
     process.umask(0o077);
     await makePassable(root);
-    await makePassable(at('postgres'));
     await checkVersion(root, at('VERSION'));
     await takeLock(root, at('lock'));
+    await makePassable(at('postgres'));
     await mkdir(at('logs'), { recursive: true });
   } catch (error) {
     if (error instanceof DataDirectoryError) throw error;

@@ -92,6 +92,7 @@ async function mirror(
   const report = await makeReport(runId, (Date.now() - begun) / 1000);
   if (options.reportFile !== undefined) await writeReport(options.reportFile, report);
   tell(report, chain.stack, data);
+  if (options.once) await chain.settle(stopped);
   if (report.state === 'published') return 0;
   return report.configuration ? 2 : 1;
 }
