@@ -22,6 +22,8 @@ export type Faults = {
   authority: 'right' | 'other';
   /** The portal says nothing after the shell is open; or ends it at once, with the exit code of a lifetime that is over. */
   shell: 'ready' | 'silent' | 'over';
+  /** What the API says instead of the database's password. */
+  databasePassword: string | undefined;
 };
 
 export const noFaults = (): Faults => ({
@@ -39,4 +41,5 @@ export const noFaults = (): Faults => ({
   hostKey: 'pinned',
   authority: 'right',
   shell: 'ready',
+  databasePassword: undefined,
 });

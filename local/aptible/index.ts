@@ -20,6 +20,8 @@ export type LocalAptible = {
   world: World;
   portal: Portal;
   tlsName: string;
+  /** Every access token that was given out. */
+  tokens: () => string[];
   close: () => Promise<void>;
 };
 
@@ -111,6 +113,7 @@ export async function openLocalAptible({
     world,
     portal,
     tlsName,
+    tokens: tokens.given,
     close: async () => {
       await Promise.all([auth.close(), api.close(), portal.close()]);
       await world.close();

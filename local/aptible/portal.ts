@@ -15,6 +15,8 @@ export type Portal = {
   /** Sessions that are open now, and connections through them. */
   sessions: () => number;
   connections: () => number;
+  /** Bytes taken from databases by the connections that are open. */
+  taken: () => number;
   /** Everything breaks at once; stands still, as a host that is gone; the database's side ends; the lifetime is over. */
   drop: () => void;
   freeze: () => void;
@@ -61,6 +63,7 @@ export async function openPortal(options: PortalOptions): Promise<Portal> {
     hostKey: key.line,
     sessions: () => sessions.size,
     connections: () => [...sessions].reduce((sum, { upstreams }) => sum + upstreams.size, 0),
+    taken: () => [...sessions].reduce((sum, { upstreams }) => sum + bytesOf(upstreams), 0),
     drop: () => sockets.forEach((socket) => socket.destroy()),
     freeze: () => {
       sockets.forEach((socket) => socket.pause());
@@ -79,6 +82,8 @@ export async function openPortal(options: PortalOptions): Promise<Portal> {
     },
   };
 }
+
+const bytesOf = (upstreams: Set<Socket>): number => [...upstreams].reduce((sum, { bytesRead }) => sum + bytesRead, 0);
 
 type Session = { upstreams: Set<Socket>; channels: Set<ServerChannel>; expire: () => void };
 

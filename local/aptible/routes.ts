@@ -7,7 +7,7 @@ import type { Account, Backup, Database, Operation, World } from './world.ts';
 
 /** Aptible's HTTP API as far as the mirror uses it: HAL JSON, its own errors, its `Prefer` header, its pages. */
 
-export type Tokens = { accepts: (token: string) => boolean; handler: Handler };
+export type Tokens = { accepts: (token: string) => boolean; given: () => string[]; handler: Handler };
 
 class Refusal extends Error {
   readonly status: number;
@@ -36,6 +36,7 @@ export function authRoutes(access: Access, faults: Faults): Tokens {
     otp_token: z.string().optional(),
   });
   return {
+    given: () => [...expiries.keys()],
     accepts: (token) => (expiries.get(token) ?? 0) > Date.now(),
     handler: async (request, response) => {
       await answer(response, async () => {
@@ -182,13 +183,14 @@ function read({ world, faults, stack, ca }: ApiOptions, { path, query, isSensiti
       );
     case 'databases/:id/operations':
     case 'backups/:id/operations':
+      if (kind === 'databases') database();
       return list(
         'operations',
         [...world.operations.values()].filter(({ on }) => on.kind === kind && on.id === Number(id)),
         renderOperation,
       );
     case 'databases/:id/database_credentials':
-      return list('database_credentials', [database()], (each) => renderCredential(each, isSensitive));
+      return list('database_credentials', [database()], (each) => renderCredential(each, isSensitive, faults));
     case 'operations/:id': {
       const operation = found(world.operations.get(Number(id)));
       if (operation.gone) throw notFound();
@@ -293,8 +295,14 @@ function renderOperation({ id, type, status, handle, createdAt }: Operation): ob
   };
 }
 
-function renderCredential({ credential, running, handle }: Database, isSensitive: boolean): object {
-  const url = running && `postgresql://${running.user}:${running.password}@${handle}.internal:5432/${running.database}`;
+function renderCredential(
+  { credential, running, handle }: Database,
+  isSensitive: boolean,
+  { databasePassword }: Faults,
+): object {
+  const url =
+    running &&
+    `postgresql://${running.user}:${databasePassword ?? running.password}@${handle}.internal:5432/${running.database}`;
   return {
     id: credential,
     default: true,

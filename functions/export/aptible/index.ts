@@ -13,7 +13,7 @@ import { chooseBackup } from './backup.ts';
 import { handleOf } from './handle.ts';
 import { confirmEnd, requestEnd, restore } from './restore.ts';
 import { sweep, type Swept } from './sweep.ts';
-import { openTunnel, type Tunnel } from './tunnel.ts';
+import { openTunnel, type Patience, type Tunnel } from './tunnel.ts';
 
 export type AptibleConfig = Extract<Config['source'], { type: 'aptible' }>;
 
@@ -28,7 +28,7 @@ export function aptibleSource(
   project: string,
   { runId, attempt }: Claim,
   signal: AbortSignal,
-  silenceMs?: number,
+  patience?: Patience,
 ): Source {
   const handle = handleOf(project, runId, attempt);
   const stopped = whenAborted(signal);
@@ -59,7 +59,7 @@ export function aptibleSource(
         tlsName: config.tlsName,
         applicationName: `commons-mirror ${runId}`,
       },
-      silenceMs,
+      patience,
     );
     tunnel = opened;
     await timed(runId, attempt, 'tunnel', async () => (await opened.connect()).end());

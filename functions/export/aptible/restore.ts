@@ -6,6 +6,7 @@ import {
   databaseOf,
   findDatabase,
   operationsOfBackup,
+  operationsOfDatabase,
   orphanedBackups,
   readDatabase,
   requestDeprovision,
@@ -49,7 +50,7 @@ export async function restore(api: Api, what: Restore, signal: AbortSignal): Pro
 type Begun = Operation | 'begun';
 
 /** How often and how long an operation whose request had no clear answer is looked for before it is requested again. */
-const LOOKS_MS = [500, 2000, 5000];
+const LOOKS_MS = [500, 1500, 3000];
 
 async function requestOnce(api: Api, what: Restore): Promise<Begun> {
   try {
@@ -75,16 +76,19 @@ async function begunRestore(api: Api, { backupId, handle, account }: Restore): P
   return (await findDatabase(api, handle, account)) ? 'begun' : undefined;
 }
 
-/** Requests the end of a database; done already is done. An unclear answer is asked again: the end is the same. */
+/**
+ * Requests the end of a database, unless it is requested already: an earlier request, or this one's own with an unclear
+ * answer. Gives the operation; undefined where the database is gone.
+ */
 export async function requestEnd(api: Api, database: Database): Promise<Operation | undefined> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await requestDeprovision(api, database);
+      const operations = await operationsOfDatabase(api, database.id);
+      const open = operations.find(({ type, status }) => type === 'deprovision' && status !== 'failed');
+      return open ?? (await requestDeprovision(api, database));
     } catch (error) {
       if (error instanceof NotFound) return undefined;
       if (!(error instanceof UnclearAnswer) || attempt === 3) throw error;
-      const now = await statusOf(api, database);
-      if (now === undefined || now === 'deprovisioning') return undefined;
     }
   }
 }

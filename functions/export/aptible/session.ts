@@ -106,30 +106,33 @@ async function openShell(
   where: string,
   end: (why: Error) => void,
 ): Promise<void> {
-  const shell = await called<ClientChannel>(`${where} did not open a shell`, READY_LIMIT_MS, (done) =>
-    client.shell(false, { env: { [PORTAL.tokenVariable]: accessToken } }, done),
-  );
   let isReady = false;
-  shell.on('exit', (code: number | null) => {
-    const lived = isReady ? 'the session' : 'the session, before it was ready';
-    end(
-      new SafeError(
-        code === PORTAL.lifetimeExit
-          ? `${where} ended ${lived}: its lifetime is over`
-          : `${where} ended ${lived} (exit ${code ?? 'by a signal'})`,
-      ),
-    );
-  });
-  shell.on('close', () => end(new SafeError(`${where} closed the shell`)));
-  shell.on('error', () => {});
-  // What it says may quote anything; only that it says something counts.
-  shell.stderr.resume();
-  await called<void>(`${where} did not say that it is ready`, SHELL_LIMIT_MS, (done) => {
-    shell.on('data', (chunk: Buffer) => {
-      if (isReady || !chunk.includes(0x0a)) return;
-      isReady = true;
-      done(undefined, undefined);
+  const ready = Promise.withResolvers<void>();
+  // At once: its exit may be in the same packet as the shell itself.
+  const attach = (shell: ClientChannel): void => {
+    shell.on('exit', (code: number | null) => {
+      const lived = isReady ? 'the session' : 'the session, before it was ready';
+      const isOver = code === PORTAL.lifetimeExit;
+      const why = isOver ? ': its lifetime is over' : ` (exit ${code ?? 'by a signal'})`;
+      end(new SafeError(`${where} ended ${lived}${why}`));
     });
+    shell.on('close', () => end(new SafeError(`${where} closed the shell`)));
+    shell.on('error', () => {});
+    // What it says may quote anything; only that it says something counts.
+    shell.stderr.resume();
+    shell.on('data', (chunk: Buffer) => {
+      isReady ||= chunk.includes(0x0a);
+      if (isReady) ready.resolve();
+    });
+  };
+  await called<ClientChannel>(`${where} did not open a shell`, READY_LIMIT_MS, (done) =>
+    client.shell(false, { env: { [PORTAL.tokenVariable]: accessToken } }, (error, shell) => {
+      if (!error) attach(shell);
+      done(error, shell);
+    }),
+  );
+  await called<void>(`${where} did not say that it is ready`, SHELL_LIMIT_MS, (done) => {
+    void ready.promise.then(() => done(undefined, undefined));
   });
 }
 

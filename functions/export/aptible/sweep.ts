@@ -62,7 +62,7 @@ export async function sweep(
   async function end(database: Database): Promise<void> {
     const { handle } = database;
     try {
-      const operation = database.status === 'deprovisioning' ? undefined : await requestEnd(api, database);
+      const operation = await requestEnd(api, database);
       await confirmEnd(api, account, database, operation, signal);
       swept.push({ handle, what: 'removed', why: 'its run has ended' });
     } catch (error) {

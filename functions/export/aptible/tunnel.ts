@@ -23,10 +23,14 @@ export type TunnelTarget = {
 
 export type Tunnel = { connect: () => Promise<pg.Client>; close: () => Promise<void> };
 
-/** A portal that is away for a while is waited for; each try has a key and a certificate of its own. */
+/** How long a portal may be silent; and the pauses in which one that is away is tried again. */
+export type Patience = { silenceMs?: number; pausesMs?: readonly number[] };
+
+/** Each try has a key and a certificate of its own. */
 const PAUSES_MS = [1000, 4000, 10_000];
 
-export function openTunnel(api: Api, target: TunnelTarget, silenceMs?: number): Tunnel {
+export function openTunnel(api: Api, target: TunnelTarget, patience: Patience = {}): Tunnel {
+  const { silenceMs, pausesMs = PAUSES_MS } = patience;
   const database = databaseOf(target);
   const slots: (Promise<Session> | undefined)[] = Array.from({ length: target.sessions });
   let next = 0;
@@ -50,7 +54,7 @@ export function openTunnel(api: Api, target: TunnelTarget, silenceMs?: number): 
         if (!closed) return session;
         session.close();
       } catch (error) {
-        const pause = PAUSES_MS[attempt];
+        const pause = pausesMs[attempt];
         if (error instanceof PermanentError || pause === undefined) throw error;
         await sleep(pause);
       }
@@ -59,17 +63,25 @@ export function openTunnel(api: Api, target: TunnelTarget, silenceMs?: number): 
 
   return {
     connect: async () => {
-      const session = await sessionIn(next++ % slots.length);
-      const channel = await session.forward();
-      return openClient(
-        {
-          ...database.login,
-          ssl: database.ssl,
-          stream: () => asSocket(channel),
-          application_name: target.applicationName,
-        },
-        (error) => connectError(error, database.name, session.ending()),
-      );
+      const slot = next++ % slots.length;
+      for (let attempt = 1; ; attempt++) {
+        const session = await sessionIn(slot);
+        try {
+          const channel = await session.forward();
+          return await openClient(
+            {
+              ...database.login,
+              ssl: database.ssl,
+              stream: () => asSocket(channel),
+              application_name: target.applicationName,
+            },
+            (error) => connectError(error, database.name, session.ending()),
+          );
+        } catch (error) {
+          // That an open session had broken is often found only now.
+          if (!session.ending() || attempt === 3) throw error;
+        }
+      }
     },
     close: async () => {
       closed = true;
