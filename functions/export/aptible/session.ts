@@ -131,9 +131,7 @@ async function openShell(
       done(error, shell);
     }),
   );
-  await called<void>(`${where} did not say that it is ready`, SHELL_LIMIT_MS, (done) => {
-    void ready.promise.then(() => done(undefined, undefined));
-  });
+  await within(`${where} did not say that it is ready`, SHELL_LIMIT_MS, ready.promise);
 }
 
 async function forward(client: Client, socket: string, where: string): Promise<Channel> {
@@ -145,17 +143,24 @@ async function forward(client: Client, socket: string, where: string): Promise<C
 }
 
 /** An ssh2 call with a callback, with a limit. The callback never throws: ssh2's decryption would break. */
-async function called<T>(
+function called<T>(
   fault: string,
   limitMs: number,
   call: (done: (error: Error | undefined, value: T) => void) => void,
 ): Promise<T> {
+  const answer = new Promise<T>((resolve, reject) => {
+    call((error, value) => (error ? reject(new SafeError(fault, { cause: error })) : resolve(value)));
+  });
+  return within(fault, limitMs, answer);
+}
+
+async function within<T>(fault: string, limitMs: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new SafeError(`${fault} within ${limitMs / 1000} s`)), limitMs);
+  });
   try {
-    return await new Promise<T>((resolve, reject) => {
-      timer = setTimeout(() => reject(new SafeError(`${fault} within ${limitMs / 1000} s`)), limitMs);
-      call((error, value) => (error ? reject(new SafeError(fault, { cause: error })) : resolve(value)));
-    });
+    return await Promise.race([work, late]);
   } finally {
     clearTimeout(timer);
   }
