@@ -25,7 +25,7 @@ const REVIVAL_PAUSE_MS = 1000;
  */
 export async function startFunctions(environment: Record<string, string>, logFile: string): Promise<Functions> {
   const children = new Map<FunctionName, ChildProcess>();
-  let closing = false;
+  const closing = new AbortController();
   const startOne = async (name: FunctionName, wantedPort: number): Promise<number> => {
     const child = start('function-process.ts', [name, String(wantedPort)], environment, logFile);
     children.set(name, child);
@@ -34,7 +34,7 @@ export async function startFunctions(environment: Record<string, string>, logFil
     return port;
   };
   const revive = async (name: FunctionName, port: number): Promise<void> => {
-    while (!closing) {
+    while (!closing.signal.aborted) {
       try {
         await startOne(name, port);
         return;
@@ -45,7 +45,7 @@ export async function startFunctions(environment: Record<string, string>, logFil
     }
   };
   const close = async (): Promise<void> => {
-    closing = true;
+    closing.abort();
     await Promise.all([...children.values()].map(stop));
   };
   try {
