@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import * as z from 'zod';
 import { ApiError } from '../http.ts';
@@ -9,6 +10,9 @@ import type { Field } from './sql/types.ts';
 
 /** What the stand-in itself keeps in the DuckDB file, beside one schema per dataset. */
 export const privateSchema = '_commons_mirror';
+
+/** How tables are stored: 2 has BIGNUMERIC as text. A file of another layout is refused, for what it holds can be loaded again. */
+const layoutVersion = 2;
 
 export type TableKey = { project: string; dataset: string; table: string };
 
@@ -59,7 +63,10 @@ export type ConnectionNeeds = 'tables' | 'functions';
 
 export type Catalog = Awaited<ReturnType<typeof openCatalog>>;
 
-/** Opens the DuckDB file and what the private schema says about it. Only one process can have it open. */
+/**
+ * Opens the DuckDB file and what the private schema says about it. Only one process can have it open.
+ * @throws Error for a file of another layout, with the directory to delete
+ */
 export async function openCatalog(file: string, now: () => number) {
   const instance = await DuckDBInstance.create(file, {
     threads: '2',
@@ -74,8 +81,14 @@ export async function openCatalog(file: string, now: () => number) {
   const functionSlots = openSlots(4);
   const installed = new WeakSet<DuckDBConnection>();
 
+  try {
+    await withConnection((connection) => checkLayout(connection, file));
+  } catch (error) {
+    for (const connection of idle.tables) connection.closeSync();
+    instance.closeSync();
+    throw error;
+  }
   await withConnection(async (connection) => {
-    await connection.run(`CREATE SCHEMA IF NOT EXISTS ${privateSchema}`);
     for (const kind of ['datasets', 'tables', 'jobs']) {
       // No key: an index would make two jobs conflict that touch different rows. Uniqueness is the locks' work.
       await connection.run(
@@ -308,6 +321,28 @@ function freeName(id: string, taken: string[]): string {
   for (let suffix = 2; ; suffix++) {
     if (!used.has(`${id}_${suffix}`.toLowerCase())) return `${id}_${suffix}`;
   }
+}
+
+/** Makes the private schema of a new file, and refuses one that another version has written. */
+async function checkLayout(connection: DuckDBConnection, file: string): Promise<void> {
+  const found = await connection.runAndReadAll(
+    `SELECT table_name FROM duckdb_tables() WHERE schema_name = '${privateSchema}'`,
+  );
+  const tables = found.getRowsJS().flat();
+  if (tables.length === 0) {
+    await connection.run(`CREATE SCHEMA IF NOT EXISTS ${privateSchema}`);
+    await connection.run(`CREATE TABLE ${privateSchema}.layout AS SELECT ${layoutVersion} AS version`);
+    return;
+  }
+  const versions = tables.includes('layout')
+    ? (await connection.runAndReadAll(`SELECT version FROM ${privateSchema}.layout`)).getRowsJS()
+    : [[1]];
+  const version = versions[0]?.[0];
+  if (version === layoutVersion) return;
+  throw new Error(
+    `The local BigQuery's file ${file} has layout ${String(version)}, and this version reads layout ${layoutVersion} only: ` +
+      `delete the directory ${dirname(file)} and start again, which mirrors everything anew.`,
+  );
 }
 
 async function readAll(connection: DuckDBConnection, kind: string): Promise<[string, string][]> {

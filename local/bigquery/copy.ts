@@ -5,6 +5,7 @@ import { mergeMetadata, parseBody } from './metadata.ts';
 import { columnList, dropTable } from './duck-tables.ts';
 import type { JobRun } from './jobs.ts';
 import { dispositions, refuseOthers, tableReference } from './job-request.ts';
+import { duckType, type Field } from './sql/types.ts';
 import { writeTarget } from './write-target.ts';
 import { dropExpired } from './tables.ts';
 import { duckName, rebindViews } from './views.ts';
@@ -43,6 +44,7 @@ export function runCopy(catalog: Catalog, key: TableKey, sources: TableKey[], re
       const tables = sources.map((source) => sourceTable(catalog, source));
       const [first] = tables;
       if (first === undefined) throw new ApiError(400, 'invalid', 'A copy job needs a source table');
+      for (const [index, table] of tables.entries()) requireSameColumns(first, table, sources[index] ?? key);
       const before = catalog.findTable(key);
       const written = await writeTarget(catalog, key, before, request.writeDisposition, request, first.fields);
       const append = before !== undefined && request.writeDisposition !== 'WRITE_TRUNCATE';
@@ -74,6 +76,18 @@ export function runCopy(catalog: Catalog, key: TableKey, sources: TableKey[], re
     await rebindViews(catalog, key);
     return statistics;
   };
+}
+
+/** Several sources are one table's rows: by what they are stored as alone, a STRING would pass for a BIGNUMERIC. */
+function requireSameColumns(first: Table, table: Table, source: TableKey): void {
+  const typed = (fields: Field[]): string =>
+    fields.map((field) => `${field.name.toLowerCase()} ${duckType(field)}`).join();
+  if (typed(table.fields) === typed(first.fields)) return;
+  throw new ApiError(
+    400,
+    'invalid',
+    `Provided Schema does not match Table ${tableName(source)}. The source tables of a copy need the same columns in the same order`,
+  );
 }
 
 function sourceTable(catalog: Catalog, source: TableKey): Table {

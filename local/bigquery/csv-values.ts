@@ -1,4 +1,5 @@
-import { BIGNUMERIC_FIELD, BIGNUMERIC_SCALE, quoteName, type Field } from './sql/types.ts';
+import { toStored } from './sql/stored.ts';
+import type { Field } from './sql/types.ts';
 
 /**
  * How a load job reads the text of a CSV value, type by type, as DuckDB expressions: natively, for this is where the time of a
@@ -41,7 +42,7 @@ function branchesOf(field: Field, text: string, rules: TextRules): Branch[] {
     case 'NUMERIC':
       return numeric(text, field);
     case 'BIGNUMERIC':
-      return bignumeric(text);
+      return bignumeric(text, field);
     case 'BYTES':
       return bytes(text);
     case 'DATE':
@@ -114,13 +115,21 @@ function numeric(text: string, field: Field): Branch[] {
   return [{ when: `starts_with(${short}::VARCHAR, ${text})`, value: `${short}::DECIMAL(38,9)` }, general];
 }
 
-function bignumeric(text: string): Branch[] {
+/** The text itself, if it is a decimal of at most 38 and 38 digits; a zero with a sign is left to the cast. */
+const plainDecimal = '(?:0|-?[1-9][0-9]{0,37})(?:[.][0-9]{1,38})?';
+
+/** The value in its stored form, which is canonical text. */
+function bignumeric(text: string, field: Field): Branch[] {
   const value = `bq_safe_cast_bignumeric(${text})`;
   const short = `TRY_CAST(${text} AS DECIMAL(18,9))::VARCHAR`;
-  const unscaled = `(replace(${short}, '.', '') || '${'0'.repeat(BIGNUMERIC_SCALE - 9)}')::BIGNUM`;
+  const canonical = `CASE WHEN contains(${text}, '.') THEN rtrim(rtrim(${text}, '0'), '.') ELSE ${text} END`;
   return [
-    { when: `starts_with(${short}, ${text})`, value: `struct_pack(${quoteName(BIGNUMERIC_FIELD)} := ${unscaled})` },
-    { when: `regexp_full_match(${text}, '${decimalText}') AND ${value} IS NOT NULL`, value },
+    { when: `starts_with(${short}, ${text})`, value: canonical },
+    { when: `regexp_full_match(${text}, '${plainDecimal}')`, value: canonical },
+    {
+      when: `regexp_full_match(${text}, '${decimalText}') AND ${value} IS NOT NULL`,
+      value: toStored(field, value),
+    },
   ];
 }
 

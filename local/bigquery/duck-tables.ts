@@ -1,5 +1,6 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
-import { quoteName, duckType, type Field } from './sql/types.ts';
+import { asStored, storedType } from './sql/stored.ts';
+import { quoteName, type Field } from './sql/types.ts';
 import type { Table } from './catalog.ts';
 
 /** The columns of CREATE TABLE. REQUIRED is enforced by DuckDB itself, whoever writes. */
@@ -7,7 +8,7 @@ export function columnList(fields: Field[]): string {
   // DuckDB has no table without columns, BigQuery has: one that nobody sees stands in.
   if (fields.length === 0) return `${quoteName(noColumns)} BOOLEAN`;
   return fields
-    .map((field) => `${quoteName(field.name)} ${duckType(field)}${field.mode === 'REQUIRED' ? ' NOT NULL' : ''}`)
+    .map((field) => `${quoteName(field.name)} ${storedType(field)}${field.mode === 'REQUIRED' ? ' NOT NULL' : ''}`)
     .join(', ');
 }
 
@@ -30,11 +31,11 @@ export async function createTableAs(
 ): Promise<void> {
   if (readsItself) {
     await connection.run(`CREATE OR REPLACE TEMP TABLE answer (${columnList(fields)})`);
-    await connection.run(`INSERT INTO answer ${sql}`);
+    await connection.run(`INSERT INTO answer ${asStored(fields, sql)}`);
   }
   if (before !== undefined) await dropTable(connection, name, before);
   await createTable(connection, name, fields);
-  await connection.run(`INSERT INTO ${name} ${readsItself ? 'FROM answer' : sql}`);
+  await connection.run(`INSERT INTO ${name} ${readsItself ? 'FROM answer' : asStored(fields, sql)}`);
   if (readsItself) await connection.run('DROP TABLE answer');
 }
 

@@ -6,14 +6,20 @@ import { queryStatistics, bytesRead } from './query-statistics.ts';
 import { runScript } from './script.ts';
 import { type Answer, runSelect, checkNames, stoppable } from './select.ts';
 import { installJavaScript } from './sql/functions.ts';
-import { translate, type Statement } from './sql/translate.ts';
+import { asStored } from './sql/stored.ts';
+import { translate, translateInTurn, type Context, type Statement } from './sql/translate.ts';
 import { InvalidQuery, type Field } from './sql/types.ts';
 import { statementType } from './statements.ts';
 import { dropExpired } from './tables.ts';
-import { columnsOf, duckName, reads, rebindViews, requireReadable } from './views.ts';
+import { columnsOf, duckName, reads, rebindViews, requireReadable, tablesOf } from './views.ts';
 import { writeTarget } from './write-target.ts';
 
-export type Prepared = { statements: Statement[]; functions: ReturnType<typeof translate>['functions'] };
+export type Prepared = {
+  statements: Statement[];
+  functions: ReturnType<typeof translate>['functions'];
+  /** The statements once more, each translated for the tables as they are when it is asked for. */
+  inTurn: () => Iterable<Statement>;
+};
 
 /**
  * A query job's work.
@@ -39,7 +45,7 @@ export function runQuery(
     }
     if (request.destinationTable !== undefined && only?.kind === 'select') {
       const key = { ...request.destinationTable, project: request.destinationTable.project ?? project };
-      return runInto(catalog, key, request, only, prepared, control, answer);
+      return runInto(catalog, key, request, prepared, control, answer);
     }
     return runScript(catalog, prepared, control, answer);
   };
@@ -77,24 +83,25 @@ export async function dryRun(
 
 function prepare(catalog: Catalog, project: string, request: QueryRequest): Prepared {
   const dataset = request.defaultDataset;
-  return translate(request.query, {
+  const context: Context = {
     project: dataset?.projectId ?? project,
     ...(dataset === undefined ? {} : { dataset: dataset.datasetId }),
     parameters: request.queryParameters ?? [],
-    quote: (ref) => duckName(catalog, ref),
-  });
+    ...tablesOf(catalog),
+  };
+  return { ...translate(request.query, context), inTurn: () => translateInTurn(request.query, context) };
 }
 
 async function runReads(
   catalog: Catalog,
-  { statements, functions }: Prepared,
+  { statements, functions, inTurn }: Prepared,
   control: JobControl,
   answer: (answer: Answer) => void,
 ): Promise<Record<string, unknown>> {
   return catalog.withConnection(async (connection) => {
     const free = await installJavaScript(connection, functions);
     try {
-      for (const statement of statements) {
+      for (const statement of inTurn()) {
         if (statement.kind !== 'select') continue;
         answer(await stoppable(connection, control.signal, () => runSelect(catalog, connection, statement)));
       }
@@ -110,14 +117,15 @@ async function runInto(
   catalog: Catalog,
   key: TableKey,
   request: QueryRequest,
-  statement: Statement & { kind: 'select' },
-  { statements, functions }: Prepared,
+  { statements, functions, inTurn }: Prepared,
   control: JobControl,
   answer: (answer: Answer) => void,
 ): Promise<Record<string, unknown>> {
   const statistics = await catalog.locked([key], () =>
     control.inLane('write', async () => {
       await dropExpired(catalog, key);
+      const [statement] = inTurn();
+      if (statement?.kind !== 'select') throw new TypeError('The query is no SELECT any more');
       for (const each of statement.reads) requireReadable(catalog, each);
       const statistics = queryStatistics(bytesRead(catalog, statements), 'SELECT', []);
       await catalog.transaction(async (transaction) => {
@@ -131,7 +139,7 @@ async function runInto(
           const name = duckName(catalog, key);
           const append = before !== undefined && request.writeDisposition !== 'WRITE_TRUNCATE';
           await stoppable(connection, control.signal, async () => {
-            if (append) await connection.run(`INSERT INTO ${name} ${statement.sql}`);
+            if (append) await connection.run(`INSERT INTO ${name} ${asStored(fields, statement.sql)}`);
             else
               await createTableAs(connection, name, after.fields, statement.sql, {
                 before,

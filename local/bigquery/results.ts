@@ -59,6 +59,8 @@ function toCell(field: Field, value: DuckDBValue, timestamps: TimestampFormat): 
       );
     }
     case 'BIGNUMERIC': {
+      // A stored table has the text already.
+      if (typeof value === 'string') return value;
       const unscaled = value instanceof DuckDBStructValue ? value.entries[BIGNUMERIC_FIELD] : undefined;
       if (typeof unscaled !== 'bigint') break;
       return bignumericText(unscaled);

@@ -13,7 +13,7 @@ import { rebindViews } from './views.ts';
 /** DDL and DML: each statement commits by itself, those between BEGIN and COMMIT together. */
 export async function runScript(
   catalog: Catalog,
-  { statements, functions }: Prepared,
+  { statements, functions, inTurn }: Prepared,
   control: JobControl,
   answer: (answer: Answer) => void,
 ): Promise<Record<string, unknown>> {
@@ -24,12 +24,14 @@ export async function runScript(
       const bytes = bytesRead(catalog, statements);
       const done: Done[] = [];
       const groups = inTransactions(statements);
+      const current = inTurn()[Symbol.iterator]();
       for (const [index, group] of groups.entries()) {
         await runGroup(catalog, group, async (transaction) => {
           const free = await installJavaScript(transaction.connection, functions);
           try {
-            for (const statement of group.statements) {
+            for (let left = group.statements.length; left > 0; left--) {
               control.signal.throwIfAborted();
+              const statement = nextStatement(current);
               await stoppable(transaction.connection, control.signal, async () => {
                 if (statement.kind === 'select') answer(await runSelect(catalog, transaction.connection, statement));
                 else done.push(await runStatement(catalog, transaction, statement, group.explicit));
@@ -48,6 +50,15 @@ export async function runScript(
   );
   for (const target of targets) await rebindViews(catalog, target);
   return statistics;
+}
+
+/** The next that is no BEGIN, COMMIT or ROLLBACK. */
+function nextStatement(statements: Iterator<Statement>): Statement {
+  for (;;) {
+    const { value, done } = statements.next();
+    if (done === true) throw new TypeError('The script has fewer statements than at first');
+    if (!['begin', 'commit', 'rollback'].includes(value.kind)) return value;
+  }
 }
 
 type Group = { statements: Statement[]; explicit: boolean; commits: boolean };

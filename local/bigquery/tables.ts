@@ -3,7 +3,8 @@ import { changeTime, etagOf, tableName, type Catalog, type Table, type TableKey 
 import { checkEtag, mergeMetadata } from './metadata.ts';
 import { createTable, dropTable, measure } from './duck-tables.ts';
 import { parseSchema, schemaChanges, toApiSchema } from './schema.ts';
-import { duckType, quoteName, type Field } from './sql/types.ts';
+import { storedType } from './sql/stored.ts';
+import { quoteName, type Field } from './sql/types.ts';
 import { parseTable, checkTableId, checkExpiration, checkConstraints, viewQuery } from './table-request.ts';
 import { defineView, duckName, putView, rebindViews } from './views.ts';
 
@@ -130,7 +131,7 @@ export async function changeTable(
           const name = duckName(catalog, key);
           for (const field of added) {
             await transaction.connection.run(
-              `ALTER TABLE ${name} ADD COLUMN ${quoteName(field.name)} ${duckType(field)}`,
+              `ALTER TABLE ${name} ADD COLUMN ${quoteName(field.name)} ${storedType(field)}`,
             );
           }
           for (const field of relaxed) {

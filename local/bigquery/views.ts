@@ -1,7 +1,8 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { ApiError } from '../http.ts';
 import { tableName, type Catalog, type Table, type TableKey, type Transaction } from './catalog.ts';
-import { translate } from './sql/translate.ts';
+import { translate, type Context } from './sql/translate.ts';
+import { asComputed, asStored } from './sql/stored.ts';
 import { fieldOf, InvalidQuery, quoteName, type Field } from './sql/types.ts';
 
 /** BigQuery: "A view's SQL query text can't exceed 256 K characters". */
@@ -23,7 +24,7 @@ export function defineView(catalog: Catalog, key: TableKey, query: string): View
       'invalid',
       `The view's query is too long: ${query.length} characters, allowed are ${maximumText}.`,
     );
-  const { statements, functions } = translate(query, { project: key.project, quote: (ref) => duckName(catalog, ref) });
+  const { statements, functions } = translate(query, { project: key.project, ...tablesOf(catalog) });
   const [statement] = statements;
   if (statements.length !== 1 || functions.length > 0 || statement?.kind !== 'select') {
     throw new InvalidQuery('A view is defined by a single SELECT statement');
@@ -34,17 +35,31 @@ export function defineView(catalog: Catalog, key: TableKey, query: string): View
 }
 
 /** Creates or moves the view in DuckDB, so that the file shows it to plain DuckDB too; answers its columns. */
-export async function createView(
+async function createView(
+  catalog: Catalog,
   connection: DuckDBConnection,
   name: string,
   definition: ViewDefinition,
 ): Promise<Field[]> {
   try {
-    await connection.run(`CREATE OR REPLACE VIEW ${name} AS ${definition.sql}`);
-    return await columnsOf(connection, `SELECT * FROM ${name}`);
+    const fields = await columnsOf(connection, definition.sql);
+    // A view shows what a table stores: a BIGNUMERIC as its text.
+    const sql = wholeTable(catalog, definition) ?? asStored(fields, definition.sql);
+    await connection.run(`CREATE OR REPLACE VIEW ${name} AS ${sql}`);
+    return fields;
   } catch (error) {
     throw queryError(error);
   }
+}
+
+/** The view of one whole table, `SELECT * FROM t`, without converting its values there and back. */
+function wholeTable(catalog: Catalog, { references, sql }: ViewDefinition): string | undefined {
+  const [table] = references;
+  if (table === undefined) return undefined;
+  const name = duckName(catalog, table);
+  const start = `SELECT * FROM ${asComputed(catalog.findTable(table)?.fields ?? [], name)} AS `;
+  const alias = sql.slice(start.length);
+  return sql.startsWith(start) && /^"(?:[^"]|"")*"$/.test(alias) ? `SELECT * FROM ${name} AS ${alias}` : undefined;
 }
 
 /** The columns that a query would answer, without running it. */
@@ -82,6 +97,11 @@ export function reads(catalog: Catalog, keys: TableKey[], target: TableKey): boo
 export function duckName(catalog: Catalog, key: TableKey): string {
   const dataset = catalog.getDataset(key.project, key.dataset);
   return `${quoteName(dataset.name)}.${quoteName(catalog.freeTableName(key.project, key.dataset, key.table))}`;
+}
+
+/** The catalogue's tables for a translation. */
+export function tablesOf(catalog: Catalog): Pick<Context, 'quote' | 'fields'> {
+  return { quote: (ref) => duckName(catalog, ref), fields: (ref) => catalog.findTable(ref)?.fields };
 }
 
 /**
@@ -125,7 +145,8 @@ export async function putView(
   definition: ViewDefinition,
 ): Promise<Table> {
   const { query, references, sql } = definition;
-  const fields = await createView(transaction.connection, duckName(catalog, key), { query, references, sql });
+  const name = duckName(catalog, key);
+  const fields = await createView(catalog, transaction.connection, name, { query, references, sql });
   const view: Table = { ...table, fields, view: { query, references } };
   await transaction.putTable(key, view);
   return view;

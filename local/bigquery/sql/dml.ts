@@ -9,13 +9,15 @@ import {
   macro,
   peek,
   plain,
+  readable,
   type Expression,
   type Parser,
   type TableRef,
 } from './parser.ts';
 import { tablePath, tableRef } from './sources.ts';
 import type { Statement } from './statement.ts';
-import { InvalidQuery, quoteName, unsupported } from './types.ts';
+import { anyDiffers, rowId, toStored, withRowIds } from './stored.ts';
+import { InvalidQuery, quoteName, unsupported, type Field } from './types.ts';
 
 type Dml = Extract<Statement, { kind: 'dml' }>;
 
@@ -34,7 +36,10 @@ export function insertStatement(parser: Parser): Dml {
   expect(parser, '(');
   const names = list(parser, () => identifier(parser));
   expect(parser, ')');
-  const models = names.map((name) => columnModel(table, name));
+  const fields = parser.context.fields?.(target) ?? [];
+  const models = names.map((name) => columnModel(readable(parser, target), name));
+  const value = (index: number, given: Expression): string =>
+    inColumn(fields, names[index] ?? '', assigned(models[index], given));
   const into = `INSERT INTO ${table} (${names.map(quoteName).join(', ')})`;
   if (accept(parser, 'VALUES')) {
     const rows = list(parser, () => {
@@ -44,7 +49,7 @@ export function insertStatement(parser: Parser): Dml {
       if (values.length !== names.length) {
         throw new InvalidQuery(`Inserted row has wrong column count; Has ${values.length}, expected ${names.length}`);
       }
-      return `(${values.map((value, index) => stored(models[index], value)).join(', ')})`;
+      return `(${values.map((given, index) => value(index, given)).join(', ')})`;
     });
     return dml(parser, 'insert', target, `${into} VALUES ${rows.join(', ')}`);
   }
@@ -52,7 +57,7 @@ export function insertStatement(parser: Parser): Dml {
   if (columns && columns.length !== names.length) {
     throw new InvalidQuery(`Inserted row has wrong column count; Has ${columns.length}, expected ${names.length}`);
   }
-  const values = models.map((model, index) => stored(model, plain(`"_query"."_${index}"`, [])));
+  const values = names.map((_, index) => value(index, plain(`"_query"."_${index}"`, [])));
   return dml(parser, 'insert', target, `${into} SELECT ${values.join(', ')} FROM ${countedQuery(sql, names.length)}`);
 }
 
@@ -72,31 +77,51 @@ function columnModel(table: string, column: string): Expression {
   return plain(`(SELECT ${quoteName(column)} FROM ${table} LIMIT 0)`, []);
 }
 
-function stored(model: Expression | undefined, value: Expression): string {
+/** A value as the column of that name stores it. */
+function inColumn(fields: Field[], name: string, value: string): string {
+  const field = fields.find((each) => each.name.toLowerCase() === name.toLowerCase());
+  return field === undefined ? value : toStored(field, value);
+}
+
+function assigned(model: Expression | undefined, value: Expression): string {
   if (model === undefined || value.literal === 'null') return 'NULL';
   const coerced = coerceTo(model, value);
   return `bq_alike(${model.sql}, ${coerced.sql}, ${macro('bq_assign', [model, coerced]).sql})`;
 }
 
 export function updateStatement(parser: Parser): Dml {
-  const { target, table, alias } = aliased(parser);
+  const { target, table, alias, fields } = aliased(parser);
   expect(parser, 'SET');
   const changes = list(parser, () => {
     const name = identifier(parser);
     if (ahead(parser, '.')) throw unsupported('UPDATE of a STRUCT field');
     expect(parser, '=');
-    return `${quoteName(name)} = ${stored(plain(`${quoteName(alias)}.${quoteName(name)}`, []), expression(parser))}`;
+    const value = assigned(plain(`${quoteName(alias)}.${quoteName(name)}`, []), expression(parser));
+    return { name: quoteName(name), value: inColumn(fields, name, value) };
   });
   // BigQuery refuses an update that meets a row twice, DuckDB takes any of the values.
   if (ahead(parser, 'FROM')) throw unsupported('UPDATE … FROM');
-  const sql = `UPDATE ${table} AS ${quoteName(alias)} SET ${changes.join(', ')} WHERE ${where(parser, 'UPDATE')}`;
+  const condition = where(parser, 'UPDATE');
+  const set = (value: (change: (typeof changes)[number], index: number) => string): string =>
+    changes.map((change, index) => `${change.name} = ${value(change, index)}`).join(', ');
+  if (!anyDiffers(fields)) {
+    const values = set(({ value }) => value);
+    return dml(parser, 'update', target, `UPDATE ${table} AS ${quoteName(alias)} SET ${values} WHERE ${condition}`);
+  }
+  // The new values come from a query, for only there the columns have the types to compute with.
+  const values = changes.map(({ value }, index) => `${value} AS "_${index}"`).join(', ');
+  const rows = `SELECT ${rowId}, ${values} FROM ${withRowIds(fields, table)} AS ${quoteName(alias)} WHERE ${condition}`;
+  const sql = `UPDATE ${table} AS "$target" SET ${set((_, index) => `"$new"."_${index}"`)} FROM (${rows}) AS "$new" WHERE "$target".rowid = "$new".${rowId}`;
   return dml(parser, 'update', target, sql);
 }
 
 export function deleteStatement(parser: Parser): Dml {
   accept(parser, 'FROM');
-  const { target, table, alias } = aliased(parser);
-  return dml(parser, 'delete', target, `DELETE FROM ${table} AS ${quoteName(alias)} WHERE ${where(parser, 'DELETE')}`);
+  const { target, table, alias, fields } = aliased(parser);
+  const condition = `${quoteName(alias)} WHERE ${where(parser, 'DELETE')}`;
+  if (!anyDiffers(fields)) return dml(parser, 'delete', target, `DELETE FROM ${table} AS ${condition}`);
+  const rows = `SELECT ${rowId} FROM ${withRowIds(fields, table)} AS ${condition}`;
+  return dml(parser, 'delete', target, `DELETE FROM ${table} WHERE rowid IN (${rows})`);
 }
 
 export function truncateStatement(parser: Parser): Dml {
@@ -104,11 +129,19 @@ export function truncateStatement(parser: Parser): Dml {
   return dml(parser, 'truncate', target, `DELETE FROM ${parser.context.quote(target)}`);
 }
 
-function aliased(parser: Parser): { target: TableRef; table: string; alias: string } {
+type Changed = { target: TableRef; table: string; alias: string; fields: Field[] };
+
+/** The table that UPDATE or DELETE changes. */
+function aliased(parser: Parser): Changed {
   const target = tableRef(parser, tablePath(parser));
   const named =
     accept(parser, 'AS') || (!ahead(parser, 'SET') && !ahead(parser, 'WHERE') && peek(parser).kind === 'word');
-  return { target, table: parser.context.quote(target), alias: named ? identifier(parser) : target.table };
+  const fields = parser.context.fields?.(target) ?? [];
+  if (anyDiffers(fields) && fields.some(({ name }) => name.toLowerCase() === 'rowid')) {
+    throw unsupported('UPDATE and DELETE of a table with a BIGNUMERIC column and a column named rowid');
+  }
+  const alias = named ? identifier(parser) : target.table;
+  return { target, table: parser.context.quote(target), alias, fields };
 }
 
 function where(parser: Parser, verb: string): string {

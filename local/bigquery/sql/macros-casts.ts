@@ -1,4 +1,5 @@
 import { failure, macroSql, SCALARS, SCALAR_NAMES, type Overload, type Scalar } from './macros.ts';
+import { bignumericToText } from './stored.ts';
 import { BIGNUMERIC_FIELD } from './types.ts';
 
 const DATE = '[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}';
@@ -147,7 +148,7 @@ const MESSAGES: Partial<Record<Scalar, string>> = {
 };
 
 const HELPERS = [
-  macroSql('bq_bignumeric_text', [['x', `bq_scaled_text(struct_extract(x, '${BIGNUMERIC_FIELD}')::VARCHAR)`]]),
+  macroSql('bq_bignumeric_text', [['x', bignumericToText('x')]]),
   macroSql('bq_bignumeric_in_range', [
     ['b', `CASE WHEN b BETWEEN '-${MOST.slice(0, -1)}8'::BIGNUM AND '${MOST}'::BIGNUM THEN ${big('b')} END`],
   ]),

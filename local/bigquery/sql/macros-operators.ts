@@ -1,4 +1,5 @@
 import { failure, macroSql, mismatch, SCALARS, SCALAR_NAMES, type Overload, type Scalar } from './macros.ts';
+import { BIGNUMERIC_FIELD } from './types.ts';
 
 /** Comparison with NaN, which DuckDB holds equal to itself and greater than all: in BigQuery only != is true of it. */
 const FLOATS: Record<string, string> = {
@@ -12,6 +13,10 @@ const FLOATS: Record<string, string> = {
 
 const OPERATORS = { '=': 'bq_eq', '<>': 'bq_ne', '<': 'bq_lt', '<=': 'bq_le', '>': 'bq_gt', '>=': 'bq_ge' };
 
+/** DuckDB makes a BETWEEN of two comparisons with one value, and has none for a STRUCT. */
+const unscaled = (value: string) => `struct_extract(${value}, '${BIGNUMERIC_FIELD}')`;
+const wide = (value: string) => `bq_bignumeric_of_plain(${value}::VARCHAR)`;
+
 function comparison(operator: string, name: string): string {
   const refused = (a: Scalar, b: Scalar): Overload[] => [
     [`a ${a}, b ${b}`, failure(mismatch(`operator ${operator}`, a, b), 'BOOLEAN')],
@@ -23,14 +28,18 @@ function comparison(operator: string, name: string): string {
   ];
   const floats = FLOATS[operator] ?? '';
   return macroSql(name, [
-    ...SCALAR_NAMES.map((type): Overload => [`a ${type}, b ${type}`, type === 'FLOAT64' ? floats : `a ${operator} b`]),
+    ...SCALAR_NAMES.filter((type) => type !== 'BIGNUMERIC').map((type): Overload => [
+      `a ${type}, b ${type}`,
+      type === 'FLOAT64' ? floats : `a ${operator} b`,
+    ]),
+    ['a BIGNUMERIC, b BIGNUMERIC', `${unscaled('a')} ${operator} ${unscaled('b')}`],
     ...(['INT64', 'NUMERIC'] as const).flatMap((type): Overload[] => [
       [`a FLOAT64, b ${type}`, floats.replaceAll(/\bb\b/gu, 'b::DOUBLE')],
       [`a ${type}, b FLOAT64`, floats.replaceAll(/\ba\b/gu, 'a::DOUBLE')],
     ]),
     ...both('NUMERIC', 'INT64', 'a', 'b', 'a', 'b'),
     ...(['INT64', 'NUMERIC'] as const).flatMap((type) =>
-      both('BIGNUMERIC', type, 'a', 'bq_bignumeric_of_plain(b::VARCHAR)', 'bq_bignumeric_of_plain(a::VARCHAR)', 'b'),
+      both('BIGNUMERIC', type, unscaled('a'), unscaled(wide('b')), unscaled(wide('a')), unscaled('b')),
     ),
     ...both('DATETIME', 'DATE', 'a', 'b::TIMESTAMP', 'a::TIMESTAMP', 'b'),
     ...refused('BIGNUMERIC', 'FLOAT64'),

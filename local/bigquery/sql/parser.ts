@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { position, type Token } from './lexer.ts';
+import { asComputed } from './stored.ts';
 import { duckType, InvalidQuery, unsupported, type Field, type FieldType } from './types.ts';
 
 export type TableRef = { project: string; dataset: string; table: string };
@@ -22,7 +23,14 @@ export type Context = {
   parameters?: QueryParameter[];
   /** The DuckDB name of a table. */
   quote: (table: TableRef) => string;
+  /** Its columns, for those that are stored in another form than queries compute with; undefined if it is not there yet. */
+  fields?: (table: TableRef) => Field[] | undefined;
 };
+
+/** A table as a FROM item whose columns have the types that queries compute with. */
+export function readable({ context }: Parser, table: TableRef): string {
+  return asComputed(context.fields?.(table) ?? [], context.quote(table));
+}
 
 /** A CREATE TEMP FUNCTION … LANGUAGE js. */
 export type JavaScriptFunction = { name: string; parameters: Field[]; returns: Field; body: string };

@@ -15,7 +15,7 @@ import { divideNumeric, multiplyNumeric, roundedFloat, roundedText } from './dec
 import { fingerprint64 } from './fingerprint.ts';
 import { atPointer, canonicalJson, JsonError, parseJson, scalarText, writeJson, type Json } from './json.ts';
 import type { Scalar } from './scalars.ts';
-import { bignumericText, InvalidQuery } from './types.ts';
+import { InvalidQuery } from './types.ts';
 
 /** A function of strings alone. */
 function ofStrings(
@@ -65,7 +65,6 @@ export const SCALAR_FUNCTIONS: Scalar[] = [
     returns: VARCHAR,
     call: (value, scale) => roundedFloat(Number(value), Number(scale)),
   },
-  ofStrings('bq_scaled_text', 1, (unscaled) => bignumericText(BigInt(unscaled))),
   ofStrings('bq_numeric_multiply', 2, multiplyNumeric),
   ofStrings('bq_numeric_divide', 2, divideNumeric),
   ofStrings('bq_comparable', 2, comparable, BOOLEAN),

@@ -9,6 +9,7 @@ import {
   optionalAlias,
   peek,
   plain,
+  readable,
   type Expression,
   type Parser,
   type TableRef,
@@ -125,11 +126,11 @@ function addRange(parser: Parser, name: string): void {
   parser.ranges = [...parser.ranges, name.toLowerCase()];
 }
 
-/** Notes that the statement reads the table; gives its DuckDB name. */
+/** Notes that the statement reads the table; gives it as a FROM item. */
 function readTable(parser: Parser, table: TableRef): string {
   const key = JSON.stringify(table);
   if (!parser.reads.some((each) => JSON.stringify(each) === key)) parser.reads.push(table);
-  return parser.context.quote(table);
+  return readable(parser, table);
 }
 
 /** The parts of a table's name: `a-b.c.d` in one pair of back quotes or several, or bare with hyphens in the project. */

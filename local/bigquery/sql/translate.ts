@@ -15,7 +15,24 @@ export type Functions = JavaScriptFunction[];
  * construct, for whatever is outside the tested list.
  */
 export function translate(sql: string, context: Context): { statements: Statement[]; functions: Functions } {
-  const parser: Parser = {
+  const parser = open(sql, context);
+  const statements = [...rest(parser)];
+  if (statements.length === 0 && parser.functions.length === 0) {
+    throw new InvalidQuery(`Syntax error: Unexpected end of statement at ${position(sql, sql.length)}`);
+  }
+  return { statements, functions: parser.functions };
+}
+
+/**
+ * The same statements, each translated when it is asked for: a script's tables have the columns that the statements before it gave
+ * them.
+ */
+export function translateInTurn(sql: string, context: Context): Generator<Statement, void, void> {
+  return rest(open(sql, context));
+}
+
+function open(sql: string, context: Context): Parser {
+  return {
     source: sql,
     tokens: tokenize(sql),
     at: 0,
@@ -30,19 +47,24 @@ export function translate(sql: string, context: Context): { statements: Statemen
     unnamed: 0,
     query,
   };
-  const statements: Statement[] = [];
+}
+
+function* rest(parser: Parser): Generator<Statement, void, void> {
   while (peek(parser).kind !== 'end') {
     if (accept(parser, ';')) continue;
     const declared = temporaryFunction(parser);
-    if (declared) parser.functions.push(declared);
-    else {
-      parser.reads = [];
-      statements.push(statement(parser));
+    if (declared) {
+      parser.functions.push(declared);
+      expectEnd(parser);
+      continue;
     }
-    if (peek(parser).kind !== 'end' && !accept(parser, ';')) throw unexpected(parser, 'end of statement');
+    parser.reads = [];
+    const translated = statement(parser);
+    expectEnd(parser);
+    yield translated;
   }
-  if (statements.length === 0 && parser.functions.length === 0) {
-    throw new InvalidQuery(`Syntax error: Unexpected end of statement at ${position(sql, sql.length)}`);
-  }
-  return { statements, functions: parser.functions };
+}
+
+function expectEnd(parser: Parser): void {
+  if (peek(parser).kind !== 'end' && !accept(parser, ';')) throw unexpected(parser, 'end of statement');
 }
