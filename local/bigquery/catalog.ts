@@ -337,10 +337,10 @@ async function checkLayout(connection: DuckDBConnection, file: string): Promise<
   const versions = tables.includes('layout')
     ? (await connection.runAndReadAll(`SELECT version FROM ${privateSchema}.layout`)).getRowsJS()
     : [[1]];
-  const version = versions[0]?.[0];
+  const version = Number(versions[0]?.[0]);
   if (version === layoutVersion) return;
   throw new Error(
-    `The local BigQuery's file ${file} has layout ${String(version)}, and this version reads layout ${layoutVersion} only: ` +
+    `The local BigQuery's file ${file} has layout ${version}, and this version reads layout ${layoutVersion} only: ` +
       `delete the directory ${dirname(file)} and start again, which mirrors everything anew.`,
   );
 }
