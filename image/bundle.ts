@@ -2,9 +2,9 @@ import { copyFile, rm } from 'node:fs/promises';
 import { build } from 'esbuild';
 
 /**
- * Bundles the functions and the export into `dist/`, so that a cold start reads a few files instead of a thousand; see
- * docs/decisions/0020-bundle-in-the-image.md. Each function stays a chunk of its own. Source maps lead a stack back to the
- * TypeScript. What stays in node_modules: native code, and packages that read files beside themselves.
+ * Bundles the functions and the export into `dist/`, so that a cold start reads a few files instead of a thousand; the
+ * numbers are in docs/deploy.md. Each function stays a chunk of its own. Source maps lead a stack back to the TypeScript.
+ * What stays in node_modules: native code, and packages that read files beside themselves.
  */
 await rm('dist', { recursive: true, force: true });
 await build({
