@@ -1,9 +1,9 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -39,19 +39,10 @@ export async function startSshd(databasePort: number): Promise<Sshd> {
     mode: 0o755,
   });
   const socket = at('database.sock');
-  const forwarder = createServer((from) => {
-    const to = connect({ host: '127.0.0.1', port: databasePort, noDelay: true });
-    from.pipe(to).pipe(from);
-    for (const [one, other] of [
-      [from, to],
-      [to, from],
-    ] as const) {
-      one.on('error', () => {});
-      one.on('close', () => other.destroy());
-    }
+  const forwarder = fork(new URL('forwarder.ts', import.meta.url), [socket, String(databasePort)], {
+    execArgv: ['--disable-warning=ExperimentalWarning'],
   });
-  forwarder.listen(socket);
-  await once(forwarder, 'listening');
+  await once(forwarder, 'message');
   await chmod(socket, 0o777);
   const port = await freePort();
   const config = [
@@ -78,7 +69,7 @@ export async function startSshd(databasePort: number): Promise<Sshd> {
   server.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
   const close = async (): Promise<void> => {
     await end(server);
-    forwarder.close();
+    await ended(forwarder);
     await rm(directory, { recursive: true, force: true });
   };
   for (let waited = 0; !log.includes('Server listening'); waited += 20) {
@@ -103,9 +94,13 @@ export async function startSshd(databasePort: number): Promise<Sshd> {
 /** It serves each session in a child of its own, which outlives it. */
 async function end(server: ChildProcess): Promise<void> {
   for (const pid of await childrenOf(server.pid ?? 0)) process.kill(pid, 'SIGKILL');
-  if (server.exitCode !== null) return;
-  server.kill('SIGTERM');
-  await once(server, 'exit');
+  await ended(server);
+}
+
+export async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGTERM');
+  await once(child, 'exit');
 }
 
 async function childrenOf(pid: number): Promise<number[]> {
