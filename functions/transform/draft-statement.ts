@@ -25,7 +25,8 @@ export function draftStatement(
   const selected = [
     ...table.columns.map(({ name }) => column(name)),
     ...outputs.map(({ plan, format, name }) => {
-      const raw = plan.bigquery === 'JSON' ? `TO_JSON_STRING(${column(plan.name)})` : column(plan.name);
+      // Of a missing value TO_JSON_STRING makes the text null, which would read as content.
+      const raw = plan.bigquery === 'JSON' ? `NULLIF(TO_JSON_STRING(${column(plan.name)}), 'null')` : column(plan.name);
       return `draft(${raw}, '${format}') AS ${column(name)}`;
     }),
   ];

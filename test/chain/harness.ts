@@ -34,6 +34,8 @@ export type Harness = {
   table: (id: string, dataset?: string) => Promise<TableMetadata | undefined>;
   tables: (dataset?: string) => Promise<string[]>;
   deleteTable: (id: string, dataset: string) => Promise<void>;
+  /** Loads into a table of the loading dataset, as a person would. Gives its rows. */
+  load: (id: string, configuration: object) => Promise<number>;
   /** Ids and labels of every job. */
   jobLabels: () => Promise<[id: string | undefined, labels: unknown][]>;
   publish: (topic: string, body: object, attributes?: Record<string, string>) => Promise<void>;
@@ -84,6 +86,9 @@ export async function openHarness(): Promise<Harness> {
       configFile,
       environment: { BIGQUERY_ENDPOINT: services.url, SLACK_WEBHOOK_URL: `${services.url}/slack` },
     });
+    let closed: Promise<void> | undefined;
+    const closeChain = chain.close;
+    chain.close = () => (closed ??= closeChain());
     opened.push(chain.close);
     // As `start` announces its stack to the other commands.
     const announcement = { pid: process.pid, dataset: 'commons', environment: chain.environment };
@@ -185,6 +190,13 @@ function operations(
     },
     deleteTable: async (id, dataset) => {
       await bigquery.dataset(dataset).table(id).delete();
+    },
+    load: async (id, configuration) => {
+      const destinationTable = { projectId: PROJECT, datasetId: 'commons_loading', tableId: id };
+      const [job] = await bigquery.createJob({ configuration: { load: { ...configuration, destinationTable } } });
+      await job.promise();
+      const [metadata] = await bigquery.dataset('commons_loading').table(id).getMetadata();
+      return Number((metadata as TableMetadata).numRows);
     },
     jobLabels: async () => {
       const [jobs] = await bigquery.getJobs();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -115,9 +115,11 @@ const slackOf = async ({ data }: Place): Promise<string[]> => {
     .map((line) => (JSON.parse(line) as { text: string }).text);
 };
 
-/** Tables and views of the dataset that analysts read, as plain DuckDB has them. */
-async function publishedIn({ data }: Place): Promise<string[]> {
-  const instance = await DuckDBInstance.create(path.join(data, 'warehouse.duckdb'), { access_mode: 'READ_ONLY' });
+/** Tables and views of the dataset that analysts read, as plain DuckDB has them; of a copy, since it locks what it opens. */
+async function publishedIn({ root, data }: Place): Promise<string[]> {
+  const copy = path.join(root, 'copy.duckdb');
+  await copyFile(path.join(data, 'warehouse.duckdb'), copy);
+  const instance = await DuckDBInstance.create(copy, { access_mode: 'READ_ONLY' });
   const connection = await instance.connect();
   try {
     const reader = await connection.runAndReadAll(
