@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { realpath, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -57,7 +58,18 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   const log = options.log ?? join(place, 'postgres.log');
   const { port, stop } = await launchPatiently({ postgres, data, settings, log, account }, options.port ?? 0);
   const url = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`;
-  return { url, port, user: 'postgres', password, socketDirectory: data, stop };
+  return {
+    url,
+    port,
+    user: 'postgres',
+    password,
+    socketDirectory: data,
+    stop: async (mode) => {
+      await stop(mode);
+      // What stands in for the directory elsewhere is nobody's to find and to clear away.
+      if (place !== (await realpath(options.directory))) await rm(place, { recursive: true, force: true });
+    },
+  };
 }
 
 /** Tries again what passes by itself: a port lost to another program, and the last server's end after a kill -9. */

@@ -28,7 +28,10 @@ export async function choosePlace(directory: string, account: Account): Promise<
     });
     // The name can be guessed and everybody may write here: what somebody else put there is not used.
     const found = await lstat(place);
-    if (found.isDirectory() && found.uid === process.getuid?.()) return place;
+    if (!found.isDirectory() || found.uid !== process.getuid?.()) continue;
+    // Whatever umask it was made under.
+    await chmod(place, 0o711);
+    return place;
   }
   throw new StartError(
     'other',

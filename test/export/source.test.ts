@@ -230,7 +230,7 @@ test('a COPY over TLS', async (t) => {
     client,
     'COPY (SELECT md5(n::text) FROM generate_series(1, 99999) AS n) TO STDOUT',
   )) {
-    blocks.push(bytes);
+    blocks.push(Buffer.from(bytes));
   }
   const { rows } = await client.query<{ md5: string }>(
     "SELECT md5(string_agg(md5(n::text) || E'\\n', '' ORDER BY n)) FROM generate_series(1, 99999) AS n",
