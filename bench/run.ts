@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME [ARGUMENTS]`: a measurement against a named peer, whose last line is its result as JSON. */
 const BENCHES: Record<string, () => Promise<{ bench: (args: string[]) => Promise<object> }>> = {
   export: () => import('./export.ts'),
+  'cold-start': () => import('./cold-start.ts'),
   tunnel: () => import('./tunnel.ts'),
   'warehouse-ready': () => import('./warehouse-ready.ts'),
 };

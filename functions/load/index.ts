@@ -42,7 +42,7 @@ export const load = (event: PubSubEvent): Promise<void> => deliver(delivery, eve
 const delivery: Delivery<ObjectFinalized> = {
   step: 'load',
   parse: parseObject,
-  // The subscription has its filter and the notification its prefix; neither is relied on.
+  // The notification has its prefix and event type; neither is relied on.
   target: ({ body, attributes }: Message<ObjectFinalized>) => {
     const manifest = parseManifestObject(body.name);
     const isCreation = (attributes['eventType'] ?? 'OBJECT_FINALIZE') === 'OBJECT_FINALIZE';

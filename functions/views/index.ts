@@ -6,6 +6,7 @@ import { allLoaded, allTransformed, type Loaded } from '../ledger/progress.ts';
 import { coverageAccepted, outcomeOf, planOf, refuseExpired, writeOutcome } from '../ledger/run.ts';
 import { shortfalls } from '../mirror/coverage.ts';
 import { parseCompletion, TOPICS, type Completion, type Failure, type PubSubEvent } from '../mirror/messages.ts';
+import { startOf } from '../mirror/names.ts';
 import type { Plan } from '../mirror/plan.ts';
 import { claimPublication, finishPublication, Superseded } from './claim.ts';
 import { publishedTables } from './published-table.ts';
@@ -65,7 +66,8 @@ async function publishRun(
     result,
   });
   await writeOutcome(runId, 'published', `shard ${shard}, ${moved.length} views`);
-  log.info('Published', { shard, views: moved.length });
+  const seconds = (Date.now() - startOf(runId).getTime()) / 1000;
+  log.info('Published', { shard, views: moved.length, seconds });
 }
 
 /** Below a coverage threshold a person decides; until then nothing of the run is published. */
