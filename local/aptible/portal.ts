@@ -66,11 +66,12 @@ export async function openPortal(options: PortalOptions): Promise<Portal> {
     taken: () => [...sessions].reduce((sum, { upstreams }) => sum + bytesOf(upstreams), 0),
     drop: () => sockets.forEach((socket) => socket.destroy()),
     freeze: () => {
-      sockets.forEach((socket) => socket.pause());
+      // Nor does it ask for a sign of life any more.
+      sockets.forEach((socket) => socket.pause().cork());
       all(({ upstreams }) => upstreams.forEach((socket) => socket.pause()));
     },
     thaw: () => {
-      sockets.forEach((socket) => socket.resume());
+      sockets.forEach((socket) => socket.resume().uncork());
       all(({ upstreams }) => upstreams.forEach((socket) => socket.resume()));
     },
     halfClose: () => all(({ channels }) => channels.forEach((channel) => channel.eof())),

@@ -1,17 +1,17 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { parseDocument } from 'yaml';
 import type { Config } from '../../functions/mirror/config.ts';
 import type { DataDirectory } from '../data-directory.ts';
 import { startPostgres } from '../postgres/index.ts';
 import { createSample } from '../sample/index.ts';
 import { DATABASE, ENVIRONMENT, openLocalAptible, type LocalAptible } from './index.ts';
-import { clusterVolumes, makePassable } from './volumes.ts';
+import { clusterVolumes, volumeDirectory } from './volumes.ts';
 
 /** The sample Commons database on the local Aptible: made once, stopped, and from then on only restored from. */
 export async function sampleOnAptible(data: DataDirectory, source: Config['source']): Promise<LocalAptible> {
-  const original = data.path('aptible', 'original');
-  await makePassable(data.path('aptible'));
-  await makePassable(original);
+  await mkdir(data.path('aptible'), { recursive: true });
+  await chmod(data.path('aptible'), 0o711);
+  const original = await volumeDirectory(data.path('aptible', 'original'));
   const postgres = await startPostgres({ directory: original, log: data.path('logs', 'aptible-original.log') });
   try {
     await createSample(postgres.url);

@@ -13,28 +13,32 @@ export type Running = { port: number; user: string; password: string; database: 
 
 export type Volumes = { restore: (handle: string, tls: { key: string; cert: string }) => Promise<Running> };
 
-/** A directory that the account which runs PostgreSQL may pass through, whatever this process's umask is. */
-export async function makePassable(directory: string): Promise<void> {
+/**
+ * A directory whose cluster outlives its server: `directory`, or what stands in for it where the account that runs
+ * PostgreSQL cannot get there.
+ */
+export async function volumeDirectory(directory: string): Promise<string> {
   await mkdir(directory, { recursive: true });
+  // Passing through is all that others get, whatever this process's umask is.
   await chmod(directory, 0o711);
+  return choosePlace(directory, await serverAccount(directory));
 }
 
-/** Restores copies of the cluster in `original` (not running) as servers of their own, below `directory`. */
+/** Restores copies of the cluster in `original` (a volume's directory, not running) as servers of their own. */
 export function clusterVolumes(original: string, directory: string, database: string): Volumes {
   return {
     restore: async (handle, tls) => {
+      await mkdir(directory, { recursive: true });
+      await chmod(directory, 0o711);
       const folder = join(directory, handle);
-      await makePassable(directory);
-      await makePassable(folder);
-      const from = await choosePlace(original, await serverAccount(original));
-      const to = await choosePlace(folder, await serverAccount(folder));
+      const volume = await volumeDirectory(folder);
       const remove = async (): Promise<void> => {
-        for (const place of new Set([folder, to])) await rm(place, { recursive: true, force: true });
+        for (const place of new Set([folder, volume])) await rm(place, { recursive: true, force: true });
       };
       try {
         // With owners and modes, which PostgreSQL checks.
-        await promisify(execFile)('cp', ['-a', join(from, 'cluster'), to]);
-        const postgres = await startPostgres({ directory: folder, tls });
+        await promisify(execFile)('cp', ['-a', join(original, 'cluster'), volume]);
+        const postgres = await startPostgres({ directory: volume, tls });
         return {
           port: postgres.port,
           user: postgres.user,

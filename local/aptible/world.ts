@@ -34,6 +34,8 @@ export type Operation = {
   on: { kind: 'databases' | 'backups' | 'database_credentials'; id: number };
   /** Its resource is gone, and so is it. */
   gone: boolean;
+  /** Why it failed: what a person would read in its log. */
+  why: unknown;
 };
 
 export type World = {
@@ -120,6 +122,7 @@ export function makeWorld({ volumes, faults, authority, tlsName, queuedMs }: Wor
       createdAt: new Date(),
       on,
       gone: false,
+      why: undefined,
     };
     world.operations.set(operation.id, operation);
     if (type === 'tunnel') {
@@ -149,8 +152,9 @@ export function makeWorld({ volumes, faults, authority, tlsName, queuedMs }: Wor
       else if (operation.type === 'deprovision') await deprovision(operation);
       else if (operation.type === 'purge') purge(operation);
       operation.status = 'succeeded';
-    } catch {
+    } catch (error) {
       operation.status = 'failed';
+      operation.why = error;
     }
   }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Client } from 'pg';
@@ -7,7 +7,7 @@ import type { Api } from '../../functions/export/aptible/answers.ts';
 import { openApi } from '../../functions/export/aptible/request.ts';
 import { serve } from '../../local/http.ts';
 import { DATABASE, ENVIRONMENT, openLocalAptible, type LocalAptible } from '../../local/aptible/index.ts';
-import { clusterVolumes, type Volumes } from '../../local/aptible/volumes.ts';
+import { clusterVolumes, volumeDirectory, type Volumes } from '../../local/aptible/volumes.ts';
 import { startPostgres } from '../../local/postgres/index.ts';
 import { openStorage } from '../../local/storage/index.ts';
 import { parseConfig } from '../../functions/mirror/config.ts';
@@ -49,7 +49,8 @@ export async function openLedger(): Promise<{ close: () => Promise<void> }> {
 /** A stopped cluster whose database `commons` was filled by `sql`, and copies of it that run. */
 export async function makeVolumes(sql: string): Promise<{ volumes: Volumes; remove: () => Promise<void> }> {
   const directory = await mkdtemp(path.join(tmpdir(), 'aptible-volumes-'));
-  const original = path.join(directory, 'original');
+  await chmod(directory, 0o711);
+  const original = await volumeDirectory(path.join(directory, 'original'));
   const postgres = await startPostgres({ directory: original });
   try {
     await execute(postgres.url, 'CREATE DATABASE commons');
