@@ -78,7 +78,8 @@ export async function openStack(options: StackOptions): Promise<Stack> {
       : await open(openStorage({ directory: data.path('buckets'), publish: publisher.publish }));
     // The bucket's lifecycle, which runs once a day in the cloud.
     storage?.sweep(new Date());
-    if (storage) routes.push([/^\/(?:(?:(?:resumable\/)?upload|download|batch)\/)?(?:storage\/v1|b\/|b\?)/u, storage.handle]);
+    if (storage)
+      routes.push([/^\/(?:(?:(?:resumable\/)?upload|download|batch)\/)?(?:storage\/v1|b\/|b\?)/u, storage.handle]);
     const storageUrl = options.storageEndpoint ?? server.url;
 
     const bigquery = options.bigqueryEndpoint
