@@ -158,6 +158,8 @@ async function within<T>(fault: string, limitMs: number, work: Promise<T>): Prom
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new SafeError(`${fault} within ${limitMs / 1000} s`)), limitMs);
+    // The socket keeps the process alive; a session that has ended must not.
+    timer.unref();
   });
   try {
     return await Promise.race([work, late]);
