@@ -24,7 +24,8 @@ export const SUBSCRIPTION_SETTINGS = {
   ackDeadlineSeconds: 600,
   retryPolicy: { minimumBackoff: { seconds: 10 }, maximumBackoff: { seconds: 600 } },
   maxDeliveryAttempts: 100,
-  messageRetentionDuration: { seconds: 31 * 24 * 3600 },
+  // Longer than a run's data lives: what is older could not be done any more. Google's emulator takes no more than this.
+  messageRetentionDuration: { seconds: 7 * 24 * 3600 },
 } as const;
 
 /** Undeliverable alerts go elsewhere than undeliverable steps: what feeds the alert must not come back to it. */

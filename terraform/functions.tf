@@ -96,7 +96,7 @@ resource "google_pubsub_subscription" "push" {
 
   # The longest; it is the push's timeout too.
   ack_deadline_seconds       = 600
-  message_retention_duration = "2678400s"
+  message_retention_duration = "604800s"
 
   retry_policy {
     minimum_backoff = "10s"

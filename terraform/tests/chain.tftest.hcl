@@ -56,7 +56,7 @@ run "subscriptions" {
     error_message = "Every push subscription has dead letters, after 100 attempts."
   }
   assert {
-    condition     = alltrue([for each in values(google_pubsub_subscription.push) : one(each.expiration_policy).ttl == "" && each.message_retention_duration == "2678400s"])
+    condition     = alltrue([for each in values(google_pubsub_subscription.push) : one(each.expiration_policy).ttl == "" && each.message_retention_duration == "604800s"])
     error_message = "No push subscription ever expires."
   }
   assert {
