@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { open, readFile } from 'node:fs/promises';
+import { closeSync, openSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Account, spawnAs } from './account.ts';
@@ -17,7 +18,8 @@ export type Launch = {
 
 /** Starts the server on `port` of loopback and resolves when it takes connections. Rejects with `StartError`. */
 export async function launch(what: Launch, port: number) {
-  const server = await spawnServer(what, port);
+  // Heard from the first moment: a server that fails at once has ended before any promise could be waited for.
+  const server = spawnServer(what, port);
   const ended = new Promise<string>((resolve) => {
     server.once('error', (error) => resolve(error.message));
     server.once('exit', (code, signal) => resolve(`postgres ended with ${String(signal ?? code)}`));
@@ -46,7 +48,7 @@ export async function launch(what: Launch, port: number) {
   };
 }
 
-async function spawnServer({ postgres, data, settings, log, account }: Launch, port: number): Promise<ChildProcess> {
+function spawnServer({ postgres, data, settings, log, account }: Launch, port: number): ChildProcess {
   const all = {
     ...settings,
     port: String(port),
@@ -55,11 +57,11 @@ async function spawnServer({ postgres, data, settings, log, account }: Launch, p
     logging_collector: 'off',
   };
   const set = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const file = await open(log, 'w', 0o600);
+  const file = openSync(log, 'w', 0o600);
   try {
-    return spawn(postgres, ['-D', data, ...set], { ...spawnAs(account), stdio: ['ignore', file.fd, file.fd] });
+    return spawn(postgres, ['-D', data, ...set], { ...spawnAs(account), stdio: ['ignore', file, file] });
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
 
