@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { globSync } from 'node:fs';
-import { startTestCluster } from './postgres.ts';
+import { startTestCluster } from './test-cluster.ts';
 
 /**
  * `npm test [-- FILE…]`: all tests, over one real PostgreSQL that this starts and stops. Each file is a process of its own;

@@ -6,7 +6,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { Client, escapeIdentifier } from 'pg';
 import { createSample } from '../../local/sample/index.ts';
 import type { Report } from '../../local/report.ts';
-import { startTestCluster } from '../postgres.ts';
+import { startTestCluster } from '../test-cluster.ts';
 import { bigqueryRows, columnsOf, differences, postgresRows, written, type Column } from './compare.ts';
 import { DATA, openHarness, type Harness } from './harness.ts';
 
