@@ -23,7 +23,9 @@ function findNode() {
 
 const args = process.argv.slice(2);
 const script = args[0] === '--node' ? args.slice(1) : [fileURLToPath(new URL('./index.ts', import.meta.url)), ...args];
-const child = spawn(findNode(), script, { stdio: 'inherit' });
+// Each statement of DuckDB holds one of Node's threads while it runs, and files are read by the same ones: four are too few.
+const env = { UV_THREADPOOL_SIZE: '16', ...process.env };
+const child = spawn(findNode(), script, { stdio: 'inherit', env });
 // A terminal's Ctrl-C reaches the whole process group, a supervisor's signal this process alone: the child may get one twice.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => {

@@ -23,7 +23,7 @@ try {
       '--test-reporter=spec',
       ...files,
     ],
-    { stdio: 'inherit', env: { ...process.env, TEST_POSTGRES_URL: cluster.url } },
+    { stdio: 'inherit', env: { ...process.env, TEST_POSTGRES_URL: cluster.url, UV_THREADPOOL_SIZE: '16' } },
   );
   const [code] = await once(child, 'exit');
   process.exitCode = typeof code === 'number' ? code : 1;
