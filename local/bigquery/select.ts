@@ -35,7 +35,12 @@ export async function stoppable<T>(
   signal: AbortSignal,
   work: () => Promise<T>,
 ): Promise<T> {
-  const stop = (): void => connection.interrupt();
+  // An interrupt between two statements of the work hits neither: it is said again until the work has ended.
+  let again: NodeJS.Timeout | undefined;
+  const stop = (): void => {
+    connection.interrupt();
+    again = setInterval(() => connection.interrupt(), 50);
+  };
   signal.addEventListener('abort', stop, { once: true });
   try {
     return await work();
@@ -43,5 +48,6 @@ export async function stoppable<T>(
     throw queryError(error);
   } finally {
     signal.removeEventListener('abort', stop);
+    clearInterval(again);
   }
 }
