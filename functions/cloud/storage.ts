@@ -1,6 +1,5 @@
 import { crc32c } from '@node-rs/crc32';
 import { IdempotencyStrategy, Storage, type Bucket } from '@google-cloud/storage';
-import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import { environment } from '../environment.ts';
 import { PermanentError, SafeError } from '../mirror/errors.ts';
@@ -35,38 +34,38 @@ export type Stored<T> = { value: T; generation: string };
 
 /** Reads and checks a JSON document, in one request; undefined where there is none. */
 export async function readJson<T>(bucket: string, name: string, schema: z.ZodType<T>): Promise<Stored<T> | undefined> {
-  const file = bucketNamed(bucket).file(name);
-  let generation: unknown;
   try {
-    const chunks: Buffer[] = [];
-    const stream = file.createReadStream({ validation: false });
-    stream.on('response', ({ headers }: IncomingMessage) => {
-      generation = headers['x-goog-generation'];
-    });
-    for await (const chunk of stream as AsyncIterable<Buffer>) chunks.push(chunk);
+    let found = await download(bucket, name);
     // Content and generation belong together: where the answer does not say, both are asked for again by generation.
-    if (typeof generation !== 'string') return await readWithMetadata(bucket, name, schema);
-    return { value: parseStored(bucket, name, Buffer.concat(chunks), schema), generation };
+    if (found.generation === undefined) {
+      const [metadata] = await bucketNamed(bucket).file(name).getMetadata();
+      found = await download(bucket, name, String(metadata.generation));
+    }
+    return { value: parseStored(bucket, name, found.value, schema), generation: found.generation ?? '' };
   } catch (error) {
     if (statusOf(error) === 404) return undefined;
     throw storageError(error, 'read', bucket, name);
   }
 }
 
-async function readWithMetadata<T>(bucket: string, name: string, schema: z.ZodType<T>): Promise<Stored<T>> {
-  const [metadata] = await bucketNamed(bucket).file(name).getMetadata();
-  const generation = String(metadata.generation);
-  const [content] = await bucketNamed(bucket).file(name, { generation }).download({ validation: false });
-  return { value: parseStored(bucket, name, content, schema), generation };
+/**
+ * A JSON document, parsed, and its generation where the answer says so. No stream: after an answer that it tries again (429,
+ * 5xx), the client pipes into a stream that it has just destroyed, and nobody handles that rejection.
+ */
+async function download(
+  bucket: string,
+  name: string,
+  wanted?: string,
+): Promise<{ value: unknown; generation: string | undefined }> {
+  const qs = { alt: 'media', ...(wanted !== undefined && { generation: wanted }) };
+  const [value, response] = await bucketNamed(bucket).file(name).request({ uri: '', qs });
+  const told = response.headers['x-goog-generation'];
+  return { value, generation: wanted ?? (typeof told === 'string' ? told : undefined) };
 }
 
-function parseStored<T>(bucket: string, name: string, content: Buffer, schema: z.ZodType<T>): T {
-  let value: unknown;
-  try {
-    value = JSON.parse(content.toString('utf8'));
-  } catch {
-    throw new PermanentError(`gs://${bucket}/${name} is not JSON`);
-  }
+function parseStored<T>(bucket: string, name: string, value: unknown, schema: z.ZodType<T>): T {
+  // What is no JSON, the client hands over as text.
+  if (typeof value === 'string') throw new PermanentError(`gs://${bucket}/${name} is not JSON`);
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
@@ -97,14 +96,12 @@ export async function writeJson(bucket: string, name: string, value: unknown, ge
 }
 
 async function holds(bucket: string, name: string, content: string): Promise<boolean> {
-  const [found] = await bucketNamed(bucket)
-    .file(name)
-    .download({ validation: false })
-    .catch((error: unknown) => {
-      if (statusOf(error) === 404) return [undefined];
-      throw storageError(error, 'read', bucket, name);
-    });
-  return found?.toString('utf8') === content;
+  try {
+    return JSON.stringify((await download(bucket, name)).value) === content;
+  } catch (error) {
+    if (statusOf(error) === 404) return false;
+    throw storageError(error, 'read', bucket, name);
+  }
 }
 
 /** Creates a JSON document, once. False where one of that name exists. */

@@ -140,14 +140,16 @@ function operations(
   const authClient = new PassThroughClient();
   const bigquery = new BigQuery({ projectId: PROJECT, location: 'US', apiEndpoint: stack.bigquery, authClient });
   const objects = async (bucket: string, prefix = ''): Promise<Map<string, string>> => {
-    const { Storage } = await import('@google-cloud/storage');
-    const storage = new Storage({ projectId: PROJECT, apiEndpoint: stack.storage, authClient });
-    const [files] = await storage.bucket(bucket).getFiles({ prefix });
-    return new Map(
-      await Promise.all(
-        files.map(async (file) => [file.name, (await file.download({ validation: false }))[0].toString()] as const),
-      ),
-    );
+    const api = `${stack.storage}/storage/v1/b/${bucket}/o`;
+    const list = (await (await fetch(`${api}?prefix=${encodeURIComponent(prefix)}`)).json()) as {
+      items?: { name: string }[];
+    };
+    const found = new Map<string, string>();
+    for (const { name } of list.items ?? []) {
+      const answer = await fetch(`${api}/${encodeURIComponent(name)}?alt=media`);
+      if (answer.ok) found.set(name, await answer.text());
+    }
+    return found;
   };
   const run = async (sourceUrl: string, yaml: string): Promise<Report> => {
     await writeFile(configFile, yaml);
