@@ -12,7 +12,7 @@ import type { Api } from '../functions/export/aptible/answers.ts';
 import { openTunnel, type Tunnel } from '../functions/export/aptible/tunnel.ts';
 import { copyOut } from '../functions/export/copy-out.ts';
 import { issueCertificate, rsaBlob } from '../local/aptible/ssh-certificate.ts';
-import { makeAuthority } from '../local/aptible/x509.ts';
+import { makeAuthority } from '../local/x509.ts';
 import { startPostgres, type Postgres } from '../local/postgres/index.ts';
 import { ended, freePort, startSshd, type Sshd } from '../test/aptible/sshd.ts';
 import { fillEvents } from './events-table.ts';

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 /** Answers one HTTP request whole. A thrown `ApiError` becomes its status and Google's error envelope. */
@@ -55,14 +56,18 @@ export async function readBody(request: IncomingMessage, limit = 64 * 1024 * 102
   return Buffer.concat(chunks);
 }
 
-/** Serves `handle` on loopback only; `port` 0 takes any free one. Rejects with EADDRINUSE when the port is taken. */
-export async function serve(
-  handle: Handler,
-  port = 0,
-): Promise<{ url: string; port: number; close: () => Promise<void> }> {
-  const server = createServer((request, response) => {
+/** A server on loopback. `close` ends what is under way. */
+export type Served = { url: string; port: number; close: () => Promise<void> };
+
+/**
+ * Serves `handle` on loopback only, with `tls` by https; `port` 0 takes any free one. Rejects with EADDRINUSE when the
+ * port is taken.
+ */
+export async function serve(handle: Handler, port = 0, tls?: { key: string; cert: string }): Promise<Served> {
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
     handle(request, response).catch((error: unknown) => sendError(response, error));
-  });
+  };
+  const server = tls ? createTlsServer(tls, listener) : createServer(listener);
   // Long loads and long polls are answered when they are done, not when Node's default patience ends.
   server.requestTimeout = 0;
   await new Promise<void>((resolve, reject) => {
@@ -71,7 +76,7 @@ export async function serve(
   });
   const bound = (server.address() as AddressInfo).port;
   return {
-    url: `http://127.0.0.1:${bound}`,
+    url: `${tls ? 'https' : 'http'}://127.0.0.1:${bound}`,
     port: bound,
     close: () =>
       new Promise((resolve, reject) => {

@@ -7,6 +7,7 @@ import { configForAptible, sampleOnAptible } from './aptible/sample.ts';
 import { openChain } from './chain.ts';
 import { configForAll } from './config-for-all.ts';
 import { openDataDirectory, type DataDirectory } from './data-directory.ts';
+import { googleToolLines } from './google-tools.ts';
 import { startPostgres } from './postgres/index.ts';
 import { makeReport, writeReport, type Report } from './report.ts';
 import { createSample } from './sample/index.ts';
@@ -92,6 +93,7 @@ async function mirror(
   const report = await makeReport(runId, (Date.now() - begun) / 1000);
   if (options.reportFile !== undefined) await writeReport(options.reportFile, report);
   tell(report, chain.stack, data);
+  if (!options.once) showGoogleTools(chain.stack, config, report);
   if (options.once) await chain.settle(stopped);
   if (report.state === 'published') return 0;
   return report.configuration ? 2 : 1;
@@ -203,6 +205,12 @@ function tell(report: Report, stack: Stack, data: DataDirectory): void {
       .join(', '),
   );
   say(`Warehouse: ${data.path('warehouse.duckdb')}   BigQuery, Cloud Storage: ${stack.url}   Pub/Sub: ${stack.pubsub}`);
+}
+
+function showGoogleTools(stack: Stack, { project, dataset }: Config, { views: [first] }: Report): void {
+  say("To ask with Google's tools, which send nobody's credentials:");
+  const view = first && `${dataset}.${first.view}`;
+  for (const line of googleToolLines({ ...stack, project }, view)) say(`  ${line}`);
 }
 
 function say(text: string): void {

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -14,6 +14,7 @@ import { openMonitoring } from './monitoring.ts';
 import { openPubSub } from './pubsub/index.ts';
 import { openSlack, type SlackMessage } from './slack.ts';
 import { openStorage } from './storage/index.ts';
+import { makeAuthority } from './x509.ts';
 
 /** The services that the chain needs, on loopback: our own, or foreign ones where an endpoint is given. */
 export type Stack = {
@@ -23,6 +24,10 @@ export type Stack = {
   bigquery: string;
   /** `host:port`. */
   pubsub: string;
+  /** Where Pub/Sub answers as JSON over http, beside its gRPC. */
+  pubsubRest: string;
+  /** The stand-in for Cloud Storage once more, by https, with the certificate authority to trust; a foreign one has none here. */
+  storageTls: StorageTls | undefined;
   slackMessages: () => Promise<SlackMessage[]>;
   /** Whether no function has a message, waiting or in delivery; a foreign Pub/Sub does not tell. */
   idle: () => boolean | undefined;
@@ -30,6 +35,9 @@ export type Stack = {
   showPageOf: (url: string) => void;
   close: () => Promise<void>;
 };
+
+/** `authority` is the path of a PEM file. */
+export type StorageTls = { port: number; authority: string };
 
 export type StackOptions = {
   project: string;
@@ -81,6 +89,7 @@ export async function openStack(options: StackOptions): Promise<Stack> {
     if (storage)
       routes.push([/^\/(?:(?:(?:resumable\/)?upload|download|batch)\/)?(?:storage\/v1|b\/|b\?)/u, storage.handle]);
     const storageUrl = options.storageEndpoint ?? server.url;
+    const storageTls = storage && (await serveTls(storage.handle, data.path('storage-ca.pem'), open));
 
     const bigquery = options.bigqueryEndpoint
       ? undefined
@@ -93,7 +102,10 @@ export async function openStack(options: StackOptions): Promise<Stack> {
           }),
         );
     if (bigquery)
-      routes.push([/^\/(?:(?:upload|resumable\/upload)\/)?(?:bigquery\/v2\/|projects\/)/u, bigquery.handle]);
+      routes.push([
+        /^\/(?:(?:(?:upload|resumable\/upload)\/)?(?:bigquery\/v2\/|projects\/)|\$discovery\/|discovery\/)/u,
+        bigquery.handle,
+      ]);
 
     const monitoring = await open(openMonitoring({ directory: data.path('monitoring') }));
     routes.push([/^\/v3\/projects\//u, monitoring.handle]);
@@ -105,6 +117,8 @@ export async function openStack(options: StackOptions): Promise<Stack> {
       storage: storageUrl,
       bigquery: options.bigqueryEndpoint ?? server.url,
       pubsub: pubsubEndpoint,
+      pubsubRest: pubsub ? server.url : `http://${pubsubEndpoint}`,
+      storageTls,
       slackMessages: slack.messages,
       idle: () => pubsub?.idle(),
       showPageOf: (url) => {
@@ -116,6 +130,18 @@ export async function openStack(options: StackOptions): Promise<Stack> {
     await close();
     throw error;
   }
+}
+
+/** `gsutil` speaks to a JSON endpoint by https only. Nobody is to switch its verification off for that. */
+async function serveTls(
+  handle: Handler,
+  authority: string,
+  open: <T extends Opened>(service: Promise<T>) => Promise<T>,
+): Promise<StorageTls> {
+  const made = makeAuthority('Commons Mirror on this machine');
+  await writeFile(authority, made.certificate);
+  const { port } = await open(serve(handle, 0, made.issue('127.0.0.1')));
+  return { port, authority };
 }
 
 /** Publishes what the GCS stand-in notifies of, through the real client, to whichever Pub/Sub there is. */

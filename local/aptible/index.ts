@@ -6,7 +6,7 @@ import { apiRoutes, authRoutes, type Access } from './routes.ts';
 import { issueCertificate, makeUserAuthority } from './ssh-certificate.ts';
 import type { Volumes } from './volumes.ts';
 import { makeWorld, type World } from './world.ts';
-import { makeAuthority } from './x509.ts';
+import { makeAuthority } from '../x509.ts';
 
 /**
  * Aptible on this machine: log-in, API and SSH portal, over real PostgreSQL servers that are restored from a real cluster's

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Faults } from './faults.ts';
-import type { Authority } from './x509.ts';
+import type { Authority } from '../x509.ts';
 import type { Running, Volumes } from './volumes.ts';
 
 /** What there is on the local Aptible, and what its operations do to it. */

@@ -55,6 +55,7 @@ const resources: Record<string, Record<string, [method: string, path: string, qu
     query: ['POST', queries],
     getQueryResults: ['GET', `${queries}/{+jobId}`, rows],
   },
+  projects: { list: ['GET', 'projects', page] },
   routines: { list: ['GET', `${dataset}/routines`, { ...page, string: 'pageToken filter readMask' }] },
   models: { list: ['GET', `${dataset}/models`, page] },
 };

@@ -6,7 +6,7 @@ import { openTunnel, type Tunnel } from '../../functions/export/aptible/tunnel.t
 import { copyOut } from '../../functions/export/copy-out.ts';
 import { issueCertificate, makeUserAuthority, type Grant } from '../../local/aptible/ssh-certificate.ts';
 import type { Running } from '../../local/aptible/volumes.ts';
-import { makeAuthority } from '../../local/aptible/x509.ts';
+import { makeAuthority } from '../../local/x509.ts';
 import { makeVolumes } from './fixture.ts';
 import { SSHD, startSshd, type Sshd } from './sshd.ts';
 

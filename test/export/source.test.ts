@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, test, type TestContext } from 'node:test';
 import pg from 'pg';
 import { startPostgres, type Postgres } from '../../local/postgres/index.ts';
-import { makeAuthority } from '../../local/aptible/x509.ts';
+import { makeAuthority } from '../../local/x509.ts';
 import { copyOut } from '../../functions/export/copy-out.ts';
 import { PermanentError, SafeError } from '../../functions/mirror/errors.ts';
 import { queryError, urlSource } from '../../functions/export/source.ts';

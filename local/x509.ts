@@ -1,8 +1,13 @@
 import { generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
+import { isIPv4 } from 'node:net';
 
-/** A certificate authority and a server's certificate, as an environment on Aptible has them; made anew at each start. */
-
-export type Authority = { certificate: string; issue: (name: string) => { key: string; cert: string } };
+/** A certificate authority, made anew at each start; its key never leaves the process. */
+export type Authority = {
+  /** PEM; what a client is to trust. */
+  certificate: string;
+  /** A server's key and certificate for a DNS name or an IPv4 address, in PEM. */
+  issue: (host: string) => { key: string; cert: string };
+};
 
 export function makeAuthority(name: string): Authority {
   const keys = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
@@ -21,7 +26,7 @@ export function makeAuthority(name: string): Authority {
     }),
     issue: (host) => {
       const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
-      const names = extension(ALTERNATIVE_NAME, tlv(SEQUENCE, tlv(DNS_NAME, Buffer.from(host))));
+      const names = extension(ALTERNATIVE_NAME, tlv(SEQUENCE, generalName(host)));
       return {
         key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
         cert: certificate({
@@ -66,6 +71,7 @@ const OBJECT = 0x06;
 const UTF8 = 0x0c;
 const UTC_TIME = 0x17;
 const DNS_NAME = 0x82;
+const IP_ADDRESS = 0x87;
 
 const byte = (value: number): Buffer => Buffer.from([value]);
 
@@ -82,6 +88,10 @@ const extension = (id: Buffer, value: Buffer, ...critical: Buffer[]): Buffer =>
   tlv(SEQUENCE, id, ...critical, tlv(OCTET_STRING, value));
 const distinguished = (name: string): Buffer =>
   tlv(SEQUENCE, tlv(SET, tlv(SEQUENCE, object('550403'), tlv(UTF8, Buffer.from(name)))));
+
+/** Clients look for an address among the addresses only, never among the DNS names (RFC 6125). */
+const generalName = (host: string): Buffer =>
+  isIPv4(host) ? tlv(IP_ADDRESS, Buffer.from(host.split('.').map(Number))) : tlv(DNS_NAME, Buffer.from(host));
 
 const ECDSA_SHA256 = tlv(SEQUENCE, object('2a8648ce3d040302'));
 const BASIC_CONSTRAINTS = object('551d13');
