@@ -10,14 +10,17 @@ import { channelInternals, internalsOf } from '../../functions/export/aptible/in
 import { issueCertificate, makeUserAuthority, rsaBlob } from '../../local/aptible/ssh-certificate.ts';
 
 /**
- * The certificate and the wide window rest on ssh2's inside. When one of these fails, ssh2 has changed: read what changed in
- * the file, hold certificate.ts and window.ts against it, run the tunnel's tests, and only then write the new digest here.
+ * The certificate, the decipher's key and the wide window rest on ssh2's inside. When one of these fails, ssh2 has changed:
+ * read what changed in the file, hold certificate.ts, decipher.ts and window.ts against it, run the tunnel's tests, and only
+ * then write the new digest here.
  */
 const DIGESTS: Record<string, string> = {
   'lib/Channel.js': '53e92988a025009b',
   'lib/client.js': 'edd3484daa9d942b',
   'lib/utils.js': 'bbae8286bc64b049',
   'lib/protocol/Protocol.js': 'c1104b49087de7a9',
+  'lib/protocol/crypto.js': 'a729d2064e787e2a',
+  'lib/protocol/kex.js': '054ba4b818015963',
   'lib/protocol/utils.js': '402b39e75ede9e3d',
 };
 

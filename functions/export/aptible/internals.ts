@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import type { Channel, Client, ParsedKey } from 'ssh2';
 
 /**
@@ -13,9 +14,12 @@ export type Protocol = {
     write: { allocStart: number; alloc: (size: number) => Uint8Array; finalize: (packet: Uint8Array) => Uint8Array };
   };
   _authsQueue: string[];
+  _decipher: Decipher | undefined;
   _cipher: { encrypt: (packet: Uint8Array) => void };
   _handlers: { CHANNEL_DATA: (protocol: Protocol, recipient: number, data: Buffer) => void };
 };
+/** AES-GCM's; the others have no such key. */
+export type Decipher = { _decipherKey?: Uint8Array | KeyObject };
 type Sign = (data: Buffer, done: (signature: Buffer) => void) => void;
 
 type ClientInternals = {
@@ -47,7 +51,7 @@ export function channelInternals(channel: Channel): ChannelInternals {
 function isClient(value: object): value is ClientInternals {
   return (
     has(value, '_protocol', '_chanMgr', '_sock') &&
-    has(value._protocol, 'authPK', 'channelWindowAdjust', '_packetRW', '_authsQueue', '_cipher', '_handlers') &&
+    has(value._protocol, 'authPK', 'channelWindowAdjust', '_packetRW', '_authsQueue', '_cipher', '_decipher', '_handlers') &&
     has(value._protocol['_handlers'], 'CHANNEL_DATA') &&
     has(value._chanMgr, 'get')
   );

@@ -2,6 +2,7 @@ import ssh2, { type Channel, type Client, type ClientChannel } from 'ssh2';
 import { PermanentError, SafeError } from '../../mirror/errors.ts';
 import { PORTAL } from './api.ts';
 import { certificateAgent, certificateFacts, useCertificate, type UserKey } from './certificate.ts';
+import { keepDecipherKey } from './decipher.ts';
 import { internalsOf } from './internals.ts';
 import { widenWindow } from './window.ts';
 
@@ -77,6 +78,7 @@ export async function openSession(target: SessionTarget, silenceMs = SILENCE_MS)
     keepaliveCountMax: Number.MAX_SAFE_INTEGER,
   });
   useCertificate(client);
+  keepDecipherKey(client);
   // Nagle's algorithm against window updates: without this a transfer stalls.
   client.setNoDelay(true);
   try {
