@@ -84,7 +84,7 @@ function thresholdFaults(config: Config, mirrored: readonly Relation[]): Fault[]
   ];
 }
 
-/** The columns to mirror of one table, and those that stay out. */
+/** The columns to mirror of one table, those that are taken as text so typed, and those that stay out. */
 export function selectColumns(
   config: Config,
   relation: Relation,
@@ -92,14 +92,33 @@ export function selectColumns(
 ): { chosen: Column[]; omitted: string[]; faults: Fault[] } {
   const rule = entryOf(config.columns, relation);
   if (!rule) return { chosen: [...columns], omitted: [], faults: [] };
-  const [key, names] = 'only' in rule ? (['only', rule.only] as const) : (['except', rule.except] as const);
   const text = Object.keys(config.columns).find((name) => isTable(name, relation)) ?? '';
+  const { key, names } = listOf(rule);
+  const isChosen = ({ column }: Column): boolean => names.includes(column) === (key === 'only');
+  const chosen = columns.filter(isChosen);
   const faults = names.flatMap((name, i) =>
     columns.some(({ column }) => column === name)
       ? []
       : [{ path: ['columns', text, key, i], message: `${tableText(relation)} has no column ${name}` }],
   );
-  const listed = new Set<string>(names);
-  const chosen = columns.filter(({ column }) => listed.has(column) === (key === 'only'));
-  return { chosen, omitted: columns.filter((column) => !chosen.includes(column)).map(({ column }) => column), faults };
+  const asText = Object.keys(rule.as ?? {});
+  const strangers = asText.filter((name) => !chosen.some(({ column }) => column === name));
+  return {
+    chosen: chosen.map((column) =>
+      asText.includes(column.column) ? { ...column, type: { ...column.type, kind: 'text' } } : column,
+    ),
+    omitted: columns.filter((column) => !isChosen(column)).map(({ column }) => column),
+    faults: [
+      ...faults,
+      ...strangers.map((name) => ({
+        path: ['columns', text, 'as', name],
+        message: `${tableText(relation)} has no column ${name} among the mirrored ones`,
+      })),
+    ],
+  };
+}
+
+function listOf(rule: Config['columns'][string]): { key: 'only' | 'except'; names: string[] } {
+  if ('only' in rule) return { key: 'only', names: rule.only };
+  return { key: 'except', names: 'except' in rule ? rule.except : [] };
 }

@@ -34,11 +34,17 @@ function eachTableOnce<T>({ value, issues }: z.core.ParsePayload<Record<string, 
 
 const tableKey = (text: string): string => tableText(tableOf(text));
 
+const as = z
+  .record(z.string(), z.literal('string'))
+  .describe('Columns to take as PostgreSQL writes them, as STRING: what no other type holds then stays in the table');
+
 const Columns = z.union([
   z.strictObject({
     only: z.array(z.string()).min(1).describe('Columns to mirror; a new column stays out until listed'),
+    as: as.optional(),
   }),
-  z.strictObject({ except: z.array(z.string()).min(1).describe('Columns to leave out') }),
+  z.strictObject({ except: z.array(z.string()).min(1).describe('Columns to leave out'), as: as.optional() }),
+  z.strictObject({ as }),
 ]);
 
 const DraftTransform = z.strictObject({
@@ -144,7 +150,7 @@ export const ConfigSchema = z.strictObject({
     .record(tableName, Columns)
     .check(eachTableOnce)
     .default({})
-    .describe('Columns to mirror, per table; all when not listed'),
+    .describe('Columns to mirror, per table, and which of them as text; all when not listed'),
   transforms: z
     .array(DraftTransform)
     .default([])

@@ -26,7 +26,8 @@ export type SourceType = {
   name: string;
   /** Where the type lives: an extension's functions are in the same schema, and no search path leads there. */
   schema: string;
-  kind: 'base' | 'enum' | 'composite' | 'range' | 'array';
+  /** `text` is any type that mirror.yaml takes as its text. */
+  kind: 'base' | 'enum' | 'composite' | 'range' | 'array' | 'text';
   /** Of `numeric(precision, scale)`; absent when unbounded. */
   precision?: number | undefined;
   scale?: number | undefined;
@@ -112,6 +113,7 @@ const identifier = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 function mappingOf(type: SourceType): Mapping | undefined {
   switch (type.kind) {
+    case 'text':
     case 'enum':
     case 'range':
       return asIs;

@@ -119,7 +119,7 @@ builder:
   - public.gone
   - public.b
 columns:
-  public.a: { except: [secret, ssn] }
+  public.a: { except: [secret, ssn], as: { secret: string, absent: string, body: string } }
   public.gone: { only: [id] }
 transforms:
   - transformer: draftjs
@@ -144,13 +144,15 @@ test('everything that mirror.yaml says wrongly of the database is in one message
   await assert.rejects(planOf(url, FAULTY), {
     name: 'ConfigurationError',
     message: [
-      'mirror.yaml has 13 faults:',
+      'mirror.yaml has 15 faults:',
       '  line 8: chunks[0].tables[1]: no such table in the database: public.missing',
       '  line 8: chunks[0].tables[2]: no such table in the database: nowhere.*',
       '  line 9: chunks[1]: public.a is in two chunks, one and two; wanted: one',
       '  line 12: builder[0]: the Builder table public.gone is missing in the database',
       '  line 13: builder[1]: public.b is in chunk two too; wanted: one',
       '  line 15: columns."public.a".except[1]: public.a has no column ssn',
+      '  line 15: columns."public.a".as.secret: public.a has no column secret among the mirrored ones',
+      '  line 15: columns."public.a".as.absent: public.a has no column absent among the mirrored ones',
       '  line 16: columns."public.gone": this table is not mirrored',
       '  line 21: transforms[0].columns.secret: public.a has no column secret among the mirrored ones',
       '  line 22: transforms[0].columns.born: date holds no Draft.js content; allowed: text, json, jsonb',
@@ -273,4 +275,38 @@ test('columns keep their order, their types through domains, their names in the 
     ],
   );
   assert.deepEqual(plan.warnings, ['public.t.odd: the type jsonpath is not known; its text form is mirrored']);
+});
+
+test('a column that mirror.yaml takes as text is what PostgreSQL writes, whatever its type', async (t) => {
+  const { url } = await testDatabase(
+    t,
+    `CREATE TABLE t (id int NOT NULL, born date NOT NULL, amount numeric, list int[], raw bytea, odd jsonpath, doc json)`,
+  );
+  const plan = await planOf(
+    url,
+    `chunks: [{ name: c, tables: [public.t] }]
+columns: { public.t: { as: { born: string, amount: string, list: string, raw: string, odd: string, doc: string } } }
+transforms: [{ transformer: draftjs, table: public.t, columns: { doc: [text] } }]`,
+  );
+  assert.deepEqual(
+    plan.chunks[0]?.tables[0]?.columns.map(({ source, postgresType, bigquery, expression, refusal, required }) => [
+      source,
+      postgresType,
+      bigquery,
+      expression,
+      refusal,
+      required,
+    ]),
+    [
+      ['id', 'integer', 'INT64', '"id"', null, true],
+      ['born', 'date', 'STRING', '"born"', null, true],
+      ['amount', 'numeric', 'STRING', '"amount"', null, false],
+      ['list', 'integer[]', 'STRING', '"list"', null, false],
+      ['raw', 'bytea', 'STRING', '"raw"', null, false],
+      ['odd', 'jsonpath', 'STRING', '"odd"', null, false],
+      ['doc', 'json', 'STRING', '"doc"', null, false],
+    ],
+  );
+  // Somebody has asked for the text of an unknown type: nothing to warn of.
+  assert.deepEqual(plan.warnings, []);
 });

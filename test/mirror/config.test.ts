@@ -60,7 +60,7 @@ test('faults that are found later name the line of the key or the entry, in the 
       '  line 2: about the file',
       '  line 13: chunks[0].tables[2]: first',
       '  line 19: columns."public.Members".except[1]: second',
-      '  line 30: coverage.tables."care.notes": third',
+      '  line 31: coverage.tables."care.notes": third',
     ].join('\n'),
   );
 });
