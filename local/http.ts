@@ -56,6 +56,8 @@ export async function readBody(request: IncomingMessage, limit = 64 * 1024 * 102
   return Buffer.concat(chunks);
 }
 
+const KEEP_ALIVE_MS = 600_000;
+
 /** A server on loopback. `close` ends what is under way. */
 export type Served = { url: string; port: number; close: () => Promise<void> };
 
@@ -70,6 +72,8 @@ export async function serve(handle: Handler, port = 0, tls?: { key: string; cert
   const server = tls ? createTlsServer(tls, listener) : createServer(listener);
   // Long loads and long polls are answered when they are done, not when Node's default patience ends.
   server.requestTimeout = 0;
+  // Google's `bq` does not try again where a connection that it keeps was closed meanwhile, which Node does after 5 s.
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, '127.0.0.1', resolve);
