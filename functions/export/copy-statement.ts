@@ -36,10 +36,11 @@ const LARGE_VALUE_BYTES = 1024 * 1024;
 
 /**
  * Of a row whose CSV exceeds the limit, every large value becomes its length and digest; all other rows are unchanged.
- * `concat` writes a value as COPY does; a cast to text would not (bool, inet, char(n)).
+ * `concat` writes a value as COPY does; a cast to text would not (bool, inet, char(n)). `IS NOT NULL` would be false of a
+ * composite with one NULL in it.
  */
 function selectWithoutLargeValues({ columns }: TablePlan, range: RangePlan, nullToken: string): string {
-  const inner = columns.map((_, i) => `CASE WHEN v${i} IS NOT NULL THEN concat(v${i}) END AS c${i}`);
+  const inner = columns.map((_, i) => `CASE WHEN v${i} IS DISTINCT FROM NULL THEN concat(v${i}) END AS c${i}`);
   const values = columns.map(({ expression }, i) => `${expression} AS v${i}`);
   // In CSV a quote counts twice; two quotes come to each value, and a comma or the line's end. NULL is the token.
   const size = columns.map((_, i) => {

@@ -1,17 +1,15 @@
 import type { Client } from 'pg';
 import { log, withLabels } from '../cloud/log.ts';
-import { createJson, listObjects, readJson } from '../cloud/storage.ts';
+import { createJson } from '../cloud/storage.ts';
 import { environment } from '../environment.ts';
 import { markerOf, mark } from '../ledger/markers.ts';
-import { findPlan, planOf, writePlan } from '../ledger/run.ts';
+import { writePlan } from '../ledger/run.ts';
 import { bounded } from '../mirror/bounded.ts';
 import type { ConfigFile } from '../mirror/config.ts';
 import { PermanentError, SafeError } from '../mirror/errors.ts';
 import {
   dataPrefix,
-  MANIFEST_PREFIX,
   manifestObject,
-  ManifestSchema,
   tablesOf,
   type ChunkPlan,
   type ExportedTable,
@@ -20,9 +18,9 @@ import {
   type RangePlan,
   type TablePlan,
 } from '../mirror/plan.ts';
-import { newRunCommand } from '../mirror/retry.ts';
 import { tableText } from '../mirror/table-pattern.ts';
 import type { Claim } from './claim.ts';
+import { earlierAttempt, snapshotAgain, type Earlier } from './earlier-attempt.ts';
 import { exportRange, type RangeResult } from './export-range.ts';
 import type { Run } from './make-plan.ts';
 import { ExportResultSchema } from './result.ts';
@@ -44,9 +42,11 @@ export async function exportRun(
   const { runId } = claim;
   if (await markerOf(runId, 'export', undefined, ExportResultSchema)) return;
   const startedAt = new Date().toISOString();
-  const manifests = (await handedOverBefore(claim))
-    ? await readManifests(runId)
-    : await exportSnapshot(source, file, { ...claim, trigger }, signal);
+  const earlier = await earlierAttempt(claim);
+  const run = { ...claim, trigger };
+  const manifests = earlier
+    ? await exportRest(source, file, run, earlier, signal)
+    : await exportSnapshot(source, file, run, signal);
   const tables = manifests.flatMap((manifest) => manifest.tables);
   const result = {
     tables: tables.length,
@@ -65,45 +65,45 @@ async function exportSnapshot(source: Source, file: ConfigFile, run: Run, signal
     await writePlan(plan);
     await writeSchemaFiles(plan);
     log.info(`Snapshot ${snapshot.id} of ${source.name}`, { tables: tablesOf(plan).length });
-    return await exportChunks(source, snapshot, signal);
+    return await exportChunks(source, snapshot, plan.chunks, run.attempt, signal);
   } finally {
     await snapshot.client.end().catch(() => {});
   }
 }
 
-/**
- * Whether an earlier attempt had handed over every chunk, and died before it could say so. Where it had handed over some:
- * they come from its snapshot, which ended with it, and the tables of a run must be of one moment.
- */
-async function handedOverBefore({ runId, attempt }: Claim): Promise<boolean> {
-  const manifests = await listObjects(environment().DATA_BUCKET, `${MANIFEST_PREFIX}${runId}/`);
-  if (manifests.size === 0) return false;
-  const plan = await findPlan(runId);
-  const wanted = plan?.chunks.map(({ name }) => manifestObject(runId, plan.attempt, name)) ?? [];
-  if (plan && wanted.every((name) => manifests.has(name))) return true;
-  throw new PermanentError(
-    `Attempt ${attempt - 1} of run ${runId} ended after it had handed over ${manifests.size} chunk(s), and its snapshot ended ` +
-      `with it; parts of two moments must never mix. Next: start a new run: ${newRunCommand(plan?.config)}`,
-  );
-}
-
-async function readManifests(runId: string): Promise<Manifest[]> {
-  const plan = await planOf(runId);
-  return bounded(plan.chunks, 8, async ({ name }) => {
-    const found = await readJson(environment().DATA_BUCKET, manifestObject(runId, plan.attempt, name), ManifestSchema);
-    if (!found) throw new SafeError(`The manifest of chunk ${name} has disappeared`);
-    return found.value;
-  });
+/** What an earlier attempt has handed over stays; the other chunks of its plan come from a new snapshot of the same backup. */
+async function exportRest(
+  source: Source,
+  file: ConfigFile,
+  run: Run,
+  { plan, manifests, missing }: Earlier,
+  signal: AbortSignal,
+): Promise<Manifest[]> {
+  // Only its marker is missing.
+  if (missing.length === 0) return manifests;
+  const snapshot = await snapshotAgain(source, file, run, plan);
+  try {
+    log.warning(`Attempt ${run.attempt} goes on with the plan of attempt ${plan.attempt}`, { chunks: missing.length });
+    return [...manifests, ...(await exportChunks(source, snapshot, missing, run.attempt, signal))];
+  } finally {
+    await snapshot.client.end().catch(() => {});
+  }
 }
 
 type Work = { chunk: ChunkPlan; table: TablePlan; range: RangePlan; index: number };
 
 /** All ranges of all tables over a few connections, chunk by chunk, so that the first chunks load while others export. */
-async function exportChunks(source: Source, snapshot: Snapshot, signal: AbortSignal): Promise<Manifest[]> {
+async function exportChunks(
+  source: Source,
+  snapshot: Snapshot,
+  chunks: readonly ChunkPlan[],
+  attempt: number,
+  signal: AbortSignal,
+): Promise<Manifest[]> {
   const { plan } = snapshot;
   const results = new Map<TablePlan, RangeResult[]>();
   const manifests: Manifest[] = [];
-  const work = plan.chunks.flatMap((chunk) =>
+  const work = chunks.flatMap((chunk) =>
     // Large tables first: what starts last should end soon.
     chunk.tables
       .toSorted((a, b) => b.estimatedBytes - a.estimatedBytes)
@@ -116,7 +116,7 @@ async function exportChunks(source: Source, snapshot: Snapshot, signal: AbortSig
     await bounded(work, plan.config.source.connections, async ({ chunk, table, range, index }) => {
       signal.throwIfAborted();
       const result = await withLabels({ chunk: chunk.name, table: tableText(table) }, () =>
-        exportOnce(connections, plan, table, range, index),
+        exportOnce(connections, dataPrefix(plan.runId, attempt), plan.nullToken, table, range, index),
       ).catch((error: unknown) => {
         // One range failed for good, and so has the run: the others need not stream on for hours.
         breakOff();
@@ -142,15 +142,16 @@ const RANGE_TRIES = 3;
 /** One range, again as a whole on a new connection where one broke, as long as the rows are of the same moment. */
 async function exportOnce(
   connections: Connections,
-  plan: Plan,
+  attemptPrefix: string,
+  nullToken: string,
   table: TablePlan,
   range: RangePlan,
   index: number,
 ): Promise<RangeResult> {
   for (let attempt = 1; ; attempt++) {
-    const prefix = `${dataPrefix(plan.runId, plan.attempt)}${table.warehouseTable}/${index}-${attempt}-`;
+    const prefix = `${attemptPrefix}${table.warehouseTable}/${index}-${attempt}-`;
     try {
-      return await connections.use((connect) => exportRange(connect, table, range, plan.nullToken, prefix));
+      return await connections.use((connect) => exportRange(connect, table, range, nullToken, prefix));
     } catch (error) {
       const told = queryError(error, `exporting ${tableText(table)}`);
       if (told instanceof PermanentError || attempt === RANGE_TRIES || connections.areBrokenOff) throw told;
@@ -220,6 +221,8 @@ class Connections {
         if (client === kept) this.#idle.push(client);
         else client.end().catch(() => {});
       }
+      // What broke one connection often broke them all; the next try shall not meet an idle one that nobody has heard end.
+      if (!kept) for (const client of this.#idle.splice(0)) client.end().catch(() => {});
     }
   }
 

@@ -1,4 +1,4 @@
-import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
+import { escapeIdentifier, type Client } from 'pg';
 import { configFaults, type Fault } from '../mirror/config-faults.ts';
 import type { Config, ConfigFile } from '../mirror/config.ts';
 import { PermanentError } from '../mirror/errors.ts';
@@ -114,10 +114,10 @@ function columnPlans(
   serverVersion: number,
 ): { columns: ColumnPlan[]; unknown: ColumnPlan[] } {
   const names = columnNames(columns.map(({ column }) => column));
-  const refusal = escapeLiteral(refusalPrefix(nullToken));
+  const prefix = refusalPrefix(nullToken);
   const unknown: ColumnPlan[] = [];
   const planned = columns.map((column, i): ColumnPlan => {
-    const { bigquery, refusal: reason, known } = bigQueryType(column.type);
+    const { bigquery, refusals, known } = bigQueryType(column.type);
     const plan: ColumnPlan = {
       source: column.column,
       name: names[i] ?? column.column,
@@ -125,8 +125,8 @@ function columnPlans(
       bigquery,
       required: column.notNull,
       description: describe(column, names[i]),
-      expression: copyExpression(column.type, escapeIdentifier(column.column), refusal, serverVersion),
-      refusal: reason,
+      expression: copyExpression(column.type, escapeIdentifier(column.column), prefix, serverVersion),
+      refusals,
     };
     if (!known) unknown.push(plan);
     return plan;

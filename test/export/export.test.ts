@@ -5,7 +5,7 @@ import pg from 'pg';
 import { deleteObject } from '../../functions/cloud/storage.ts';
 import { exportRun } from '../../functions/export/index.ts';
 import { ExportResultSchema } from '../../functions/export/result.ts';
-import { urlSource } from '../../functions/export/source.ts';
+import { urlSource, type Source } from '../../functions/export/source.ts';
 import { markerOf } from '../../functions/ledger/markers.ts';
 import { planOf } from '../../functions/ledger/run.ts';
 import { parseConfig } from '../../functions/mirror/config.ts';
@@ -20,20 +20,19 @@ const HEAD = 'project: commons-test\nregion: us-central1\nlocation: US\ndataset:
 let runs = 0;
 
 /** An export of its own run, to be started by `attempt`. */
-async function open(t: TestContext, yaml: string, sql: string) {
+async function open(
+  t: TestContext,
+  yaml: string,
+  sql: string,
+  sourceAt = (url: string): Source => urlSource(url, 'exporter'),
+) {
   const { url } = await testDatabase(t, sql);
   const runId = `20261122T0300${String(runs++).padStart(2, '0')}Z`;
   const watcher = new pg.Client(url);
   await watcher.connect();
   t.after(() => watcher.end());
   const attempt = (n: number, signal = new AbortController().signal): Promise<void> =>
-    exportRun(
-      urlSource(url, 'exporter'),
-      parseConfig(HEAD + yaml, 'mirror.yaml'),
-      { runId, attempt: n },
-      'manual',
-      signal,
-    );
+    exportRun(sourceAt(url), parseConfig(HEAD + yaml, 'mirror.yaml'), { runId, attempt: n }, 'manual', signal);
   return { runId, attempt, watcher };
 }
 
@@ -154,6 +153,84 @@ test('a lost snapshot ends the run’s attempt, and what was handed over ends th
   });
   assert.deepEqual(await connectionsLeft(watcher), 0);
 });
+
+/** As a restored backup is: nothing writes to it, and what it is of is told. */
+const asBackup = (url: string, id = 17): Source => ({
+  ...urlSource(url, 'exporter'),
+  backup: () => ({ id, createdAt: '2026-11-22T02:00:00.000Z' }),
+});
+
+test('a backup’s export goes on with a new snapshot where the snapshot is lost', async (t) => {
+  const { runId, attempt, watcher } = await open(t, SLOW_SECOND, SLOW, asBackup);
+  const exporting = attempt(1);
+  await until(async () => (await list(`chunks/${runId}/`)).length === 1);
+  const { rowCount } = await watcher.query(
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'exporter' AND datname = current_database()`,
+  );
+  assert.ok((rowCount ?? 0) >= 2, 'the snapshot and the COPY');
+  await exporting;
+  const [view] = (await manifestAt(`chunks/${runId}/1/two.json`)).tables;
+  assert.deepEqual([view?.rows, view?.parts.map(({ object }) => object)], [120, [`data/${runId}/1/v/0-2-0.csv`]]);
+  assert.equal(await connectionsLeft(watcher), 0);
+});
+
+test('a later attempt of a backup’s run exports what the earlier one had not handed over', async (t) => {
+  const { runId, attempt, watcher } = await open(t, SLOW_SECOND, SLOW, asBackup);
+  const stop = new AbortController();
+  const exporting = attempt(1, stop.signal);
+  exporting.catch(() => {});
+  await until(async () => (await list(`chunks/${runId}/`)).length === 1);
+  stop.abort(new SafeError('killed'));
+  await assert.rejects(exporting, (error) => error instanceof SafeError);
+  const first = await manifestAt(`chunks/${runId}/1/one.json`);
+  const plan = await planOf(runId);
+
+  await attempt(2);
+  assert.deepEqual(await list(`chunks/${runId}/`), [`chunks/${runId}/1/one.json`, `chunks/${runId}/1/two.json`]);
+  assert.deepEqual(await manifestAt(`chunks/${runId}/1/one.json`), first);
+  const { tables } = await manifestAt(`chunks/${runId}/1/two.json`);
+  assert.deepEqual(
+    tables.map(({ rows, parts }) => [rows, parts[0]?.object]),
+    [
+      [120, `data/${runId}/2/v/0-1-0.csv`],
+      [1, `data/${runId}/2/b/0-1-0.csv`],
+    ],
+  );
+  assert.deepEqual(await planOf(runId), plan);
+  const marker = await markerOf(runId, 'export', undefined, ExportResultSchema);
+  assert.deepEqual([marker?.result.tables, marker?.result.rows], [3, 122]);
+  assert.equal(await connectionsLeft(watcher), 0);
+});
+
+for (const [what, change, difference] of [
+  [
+    'another catalogue',
+    async (watcher: pg.Client) => watcher.query('ALTER TABLE b ADD note text'),
+    'public.b has changed',
+  ],
+  ['another backup', undefined, 'backup 18 instead of 17'],
+] as const) {
+  test(`a later attempt that finds ${what} mixes nothing`, async (t) => {
+    let id = 17;
+    const { runId, attempt, watcher } = await open(t, SLOW_SECOND, SLOW, (url) => asBackup(url, id));
+    const stop = new AbortController();
+    const exporting = attempt(1, stop.signal);
+    exporting.catch(() => {});
+    await until(async () => (await list(`chunks/${runId}/`)).length === 1);
+    stop.abort(new SafeError('killed'));
+    await assert.rejects(exporting, (error) => error instanceof SafeError);
+    if (change) await change(watcher);
+    else id = 18;
+    await assert.rejects(attempt(2), {
+      name: 'PermanentError',
+      message:
+        `Attempt 2 of run ${runId} finds another database than attempt 1 has exported from: ${difference}. ` +
+        'Next: start a new run: gcloud run jobs execute mirror-export --project=commons-test --region=us-central1',
+    });
+    assert.deepEqual(await list(`chunks/${runId}/`), [`chunks/${runId}/1/one.json`]);
+    assert.equal(await connectionsLeft(watcher), 0);
+  });
+}
 
 test('an attempt that handed nothing over is repeated with a new snapshot and names of its own', async (t) => {
   const { runId, attempt, watcher } = await open(t, 'chunks: [{ name: c, tables: [public.v, public.a] }]', SLOW);

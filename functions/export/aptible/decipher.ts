@@ -13,7 +13,9 @@ export function keepDecipherKey(client: Client): void {
   // Replaced at every key exchange, of which a long session has several.
   Object.defineProperty(protocol, '_decipher', {
     get: () => current,
-    set: (next: Decipher | undefined) => (current = withKeyObject(next)),
+    set: (next: Decipher | undefined) => {
+      current = withKeyObject(next);
+    },
   });
 }
 

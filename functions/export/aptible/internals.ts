@@ -51,7 +51,16 @@ export function channelInternals(channel: Channel): ChannelInternals {
 function isClient(value: object): value is ClientInternals {
   return (
     has(value, '_protocol', '_chanMgr', '_sock') &&
-    has(value._protocol, 'authPK', 'channelWindowAdjust', '_packetRW', '_authsQueue', '_cipher', '_decipher', '_handlers') &&
+    has(
+      value._protocol,
+      'authPK',
+      'channelWindowAdjust',
+      '_packetRW',
+      '_authsQueue',
+      '_cipher',
+      '_decipher',
+      '_handlers',
+    ) &&
     has(value._protocol['_handlers'], 'CHANNEL_DATA') &&
     has(value._chanMgr, 'get')
   );
