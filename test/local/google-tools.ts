@@ -53,6 +53,7 @@ export async function openShell(t: TestContext, more: Record<string, string> = {
 
 /** The stack as `npm start` opens it, and a shell. */
 export async function openTools(t: TestContext) {
+  process.env['METADATA_SERVER_DETECTION'] = 'none';
   const shell = await openShell(t);
   const data = await openDataDirectory(path.join(shell.directory, 'data'));
   const stack: Stack = await openStack({ project: PROJECT, data, port: 0 });
