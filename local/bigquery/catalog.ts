@@ -69,7 +69,7 @@ export type Catalog = Awaited<ReturnType<typeof openCatalog>>;
  */
 export async function openCatalog(file: string, now: () => number) {
   const instance = await DuckDBInstance.create(file, {
-    threads: '2',
+    threads: '1',
     // Rows of a table have no order in BigQuery; loads and copies run in parallel for it.
     preserve_insertion_order: 'false',
     temp_directory: `${file}.tmp`,

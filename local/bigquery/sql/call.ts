@@ -10,6 +10,8 @@ export type Call = {
   interval?: number;
   /** Arguments that may be given by name, name => value. */
   named?: string[];
+  /** It has a reading of its own behind SAFE., which answers NULL instead of failing; the others are tried. */
+  safely?: true;
   emit: (args: Expression[], written: Written) => Expression;
 };
-export type Written = { name: string; part: string; named: Map<string, Expression> };
+export type Written = { name: string; part: string; named: Map<string, Expression>; safe: boolean };

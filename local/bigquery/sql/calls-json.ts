@@ -20,13 +20,15 @@ export const JSON_CALLS: Record<string, Call> = {
     min: 1,
     max: 1,
     named: ['wide_number_mode'],
-    emit: ([document], { named }) => {
+    safely: true,
+    emit: ([document], { named, safe }) => {
       const mode = named.get('wide_number_mode');
       if (!document) throw new InvalidQuery('PARSE_JSON takes a string');
       if (mode && mode.text !== 'exact' && mode.text !== 'round') {
         throw new InvalidQuery("PARSE_JSON's wide_number_mode must be 'exact' or 'round'");
       }
-      return macro(mode?.text === 'round' ? 'bq_parse_json_round' : 'bq_parse_json', [document], { type: 'JSON' });
+      const round = mode?.text === 'round' ? '_round' : '';
+      return macro(`bq_${safe ? 'safe_' : ''}parse_json${round}`, [document], { type: 'JSON' });
     },
   },
   TO_JSON_STRING: {

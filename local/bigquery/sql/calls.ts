@@ -46,10 +46,10 @@ export function callExpression(parser: Parser, parse: Parse): Expression {
   }
   const call = Object.hasOwn(CALLS, name) ? CALLS[name] : undefined;
   if (call === undefined) throw unsupported(`the function ${written}`);
-  if (!ahead(parser, '(') && name.startsWith('CURRENT_')) return call.emit([], { name, part: '', named: new Map() });
+  if (!ahead(parser, '(') && name.startsWith('CURRENT_')) return call.emit([], { name, part: '', named: new Map(), safe });
   const { args, ...rest } = argumentsOf(parser, parse, name, call);
   if (ahead(parser, 'OVER')) throw new InvalidQuery(`Function ${name} does not support an OVER clause`);
-  return wrapSafe(call.emit(args, { name, ...rest }), safe);
+  return wrapSafe(call.emit(args, { name, safe, ...rest }), safe && call.safely !== true);
 }
 
 /** SAFE.: NULL where the function fails. */
@@ -112,7 +112,7 @@ function extract(parser: Parser, parse: Parse): Expression {
   expect(parser, ')');
   const call = CALLS['EXTRACT'];
   if (call === undefined) throw unsupported('EXTRACT');
-  return call.emit(args, { name: 'EXTRACT', part, named: new Map() });
+  return call.emit(args, { name: 'EXTRACT', part, named: new Map(), safe: false });
 }
 
 function javaScriptCall(parser: Parser, parse: Parse, own: Parser['functions'][number], safe: boolean): Expression {

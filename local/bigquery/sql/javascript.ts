@@ -1,4 +1,4 @@
-import { createContext, Script } from 'node:vm';
+import { constants, createContext, Script, type Context } from 'node:vm';
 import {
   BOOLEAN,
   DOUBLE,
@@ -49,12 +49,17 @@ function compile({ name, parameters, body }: JavaScriptFunction): (...args: unkn
   }
   const names = parameters.map((field) => field.name).join(', ');
   try {
-    const made: unknown = new Script(`(function (${names}) {${body}\n})`).runInContext(createContext({}));
+    const made: unknown = new Script(`(function (${names}) {${body}\n})`).runInContext(fresh());
     if (typeof made !== 'function') throw new TypeError('the body is no function body');
     return (...args) => Reflect.apply(made, undefined, args) as unknown;
   } catch (error) {
     throw new InvalidQuery(`JavaScript UDF ${name} does not compile: ${message(error)}`);
   }
+}
+
+/** A context whose globals are plain: with an object of ours for them, every use of `JSON` or `String` asks an interceptor. */
+function fresh(): Context {
+  return createContext(constants.DONT_CONTEXTIFY);
 }
 
 function duckOf(field: Field, use: 'parameter' | 'result'): DuckDBType {

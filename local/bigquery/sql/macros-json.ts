@@ -37,6 +37,9 @@ export const JSON_MACROS = [
       WHEN bq_fail('Value has type ' || typeof(v) || ' which cannot be inserted into a column of type ' || typeof(model)) IS NULL THEN result END);`,
   macroSql('bq_parse_json', [['x STRING', "bq_json_canonical(x, 'exact')::JSON"]]),
   macroSql('bq_parse_json_round', [['x STRING', "bq_json_canonical(x, 'round')::JSON"]]),
+  // Not TRY, which takes the rows of a failing vector one by one: a call into JavaScript for each.
+  macroSql('bq_safe_parse_json', [['x STRING', "bq_safe_json_canonical(x, 'exact')::JSON"]]),
+  macroSql('bq_safe_parse_json_round', [['x STRING', "bq_safe_json_canonical(x, 'round')::JSON"]]),
   macroSql('bq_to_json_string', [
     ...SCALAR_JSON.map(([parameters, body]): Overload => [parameters, `coalesce(${body}, 'null')`]),
     ['x STRING', 'bq_any_json(x)'],

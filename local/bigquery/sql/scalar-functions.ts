@@ -42,6 +42,15 @@ function part(document: string, pointer: string): Json | undefined {
   }
 }
 
+function canonicalOrNull(text: string, wideNumbers: 'exact' | 'round'): string | null {
+  try {
+    return canonicalJson(text, wideNumbers);
+  } catch (error) {
+    if (error instanceof JsonError) return null;
+    throw error;
+  }
+}
+
 function items(document: string, pointer: string): Json[] | null {
   const found = part(document, pointer);
   return found?.kind === 'array' ? found.items : null;
@@ -80,6 +89,7 @@ export const SCALAR_FUNCTIONS: Scalar[] = [
     call: (value) => fingerprint64(value),
   },
   ofStrings('bq_json_canonical', 2, (text, mode) => canonicalJson(text, mode === 'round' ? 'round' : 'exact')),
+  ofStrings('bq_safe_json_canonical', 2, (text, mode) => canonicalOrNull(text, mode === 'round' ? 'round' : 'exact')),
   ofStrings('bq_json_scalar_at', 2, (text, pointer) => scalarText(part(text, pointer))),
   ofStrings('bq_json_part_at', 2, (text, pointer) => {
     const found = part(text, pointer);
