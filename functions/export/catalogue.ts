@@ -95,6 +95,9 @@ const Column = z.object({
   baseKind: z.string(),
   isArray: z.boolean(),
   typmod: z.number(),
+  inside: z
+    .object({ json: z.boolean(), arrays: z.boolean(), composites: z.boolean(), ownJson: z.boolean() })
+    .nullable(),
   defaultText: z.string().nullable(),
   generated: z.string(),
   identity: z.string(),
@@ -142,7 +145,7 @@ const COLUMNS = `
          col_description(a.attrelid, a.attnum) AS description,
          coalesce(has_column_privilege(a.attrelid, a.attnum, 'SELECT'), false) AS readable,
          b.typname AS "baseName", bn.nspname AS "baseSchema", b.typtype AS "baseKind",
-         b.typcategory = 'A' AS "isArray", base.typmod, pg_get_expr(d.adbin, d.adrelid) AS "defaultText",
+         b.typcategory = 'A' AS "isArray", base.typmod, inside.facts AS inside, pg_get_expr(d.adbin, d.adrelid) AS "defaultText",
          a.attgenerated AS generated, a.attidentity AS identity
   FROM pg_attribute a
   CROSS JOIN LATERAL (
@@ -156,18 +159,40 @@ const COLUMNS = `
     SELECT oid, typmod FROM chain WHERE typtype <> 'd') AS base
   JOIN pg_type b ON b.oid = base.oid
   JOIN pg_namespace bn ON bn.oid = b.typnamespace
+  LEFT JOIN LATERAL (
+    -- every type that an array or a composite has in it, at any depth; UNION ends where a type has been met
+    WITH RECURSIVE met AS (
+      SELECT b.oid, false AS below
+      UNION
+      SELECT part.oid, true
+      FROM met JOIN pg_type t ON t.oid = met.oid
+      CROSS JOIN LATERAL (
+        SELECT t.typelem WHERE t.typcategory = 'A'
+        UNION ALL SELECT t.typbasetype WHERE t.typtype = 'd'
+        UNION ALL SELECT f.atttypid FROM pg_attribute f
+                  WHERE t.typtype = 'c' AND f.attrelid = t.typrelid AND f.attnum > 0 AND NOT f.attisdropped) AS part(oid))
+    SELECT json_build_object(
+             'json', bool_or(t.oid = 'pg_catalog.json'::regtype), 'arrays', bool_or(t.typcategory = 'A'),
+             'composites', bool_or(t.typtype = 'c'),
+             -- to_json prefers such a cast; that of hstore is exact
+             'ownJson', bool_or(t.typname <> 'hstore' AND EXISTS (
+               SELECT FROM pg_cast k WHERE k.castsource = t.oid AND k.casttarget = 'pg_catalog.json'::regtype
+                 AND k.castmethod = 'f' AND t.oid >= 16384))) AS facts
+    FROM met JOIN pg_type t ON t.oid = met.oid WHERE met.below
+  ) AS inside ON b.typtype = 'c' OR b.typcategory = 'A'
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
   WHERE a.attrelid = ANY($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
   ORDER BY a.attrelid, a.attnum`;
 
 function sourceType(row: z.infer<typeof Column>): SourceType {
   const name = row.baseName;
-  if (row.isArray) return { name, schema: row.baseSchema, kind: 'array' };
+  const inside = row.inside ?? undefined;
+  if (row.isArray) return { name, schema: row.baseSchema, kind: 'array', inside };
   switch (row.baseKind) {
     case 'e':
       return { name, schema: row.baseSchema, kind: 'enum' };
     case 'c':
-      return { name, schema: row.baseSchema, kind: 'composite' };
+      return { name, schema: row.baseSchema, kind: 'composite', inside };
     case 'r':
     case 'm':
       return { name, schema: row.baseSchema, kind: 'range' };

@@ -1,4 +1,4 @@
-import { escapeIdentifier, type Client } from 'pg';
+import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
 import { configFaults, type Fault } from '../mirror/config-faults.ts';
 import type { Config, ConfigFile } from '../mirror/config.ts';
 import { PermanentError } from '../mirror/errors.ts';
@@ -6,6 +6,7 @@ import { columnNames, shardOf, startOf, warehouseTable } from '../mirror/names.t
 import { drawNullToken, refusalPrefix } from '../mirror/null-token.ts';
 import type { ColumnPlan, Plan, RangePlan, TablePlan } from '../mirror/plan.ts';
 import { isTable, tableText } from '../mirror/table-pattern.ts';
+import type { Reason } from '../mirror/reasons.ts';
 import { bigQueryType, copyExpression } from '../mirror/types.ts';
 import { columnsOf, type Column, type Relation } from './catalogue.ts';
 import { selectColumns, type Selection } from './select-tables.ts';
@@ -114,7 +115,7 @@ function columnPlans(
   serverVersion: number,
 ): { columns: ColumnPlan[]; unknown: ColumnPlan[] } {
   const names = columnNames(columns.map(({ column }) => column));
-  const prefix = refusalPrefix(nullToken);
+  const refusal = (reason: Reason): string => escapeLiteral(refusalPrefix(nullToken, reason));
   const unknown: ColumnPlan[] = [];
   const planned = columns.map((column, i): ColumnPlan => {
     const { bigquery, refusals, known } = bigQueryType(column.type);
@@ -125,7 +126,7 @@ function columnPlans(
       bigquery,
       required: column.notNull,
       description: describe(column, names[i]),
-      expression: copyExpression(column.type, escapeIdentifier(column.column), prefix, serverVersion),
+      expression: copyExpression(column.type, escapeIdentifier(column.column), refusal, serverVersion),
       refusals,
     };
     if (!known) unknown.push(plan);

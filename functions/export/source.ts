@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import pg from 'pg';
 import { largeReadSocket } from './large-reads.ts';
 import { PermanentError, SafeError, safeText } from '../mirror/errors.ts';
+import { discard, LIFE_LIMITS, watchLife } from './sign-of-life.ts';
 
 /** A way to open PostgreSQL connections, which is all that the rest of the export knows of where the rows come from. */
 export type Source = {
@@ -27,6 +28,8 @@ const SESSION = `
   SET extra_float_digits = 1;
   SET bytea_output = 'hex';
   SET xmloption = 'content';
+  SET standard_conforming_strings = on;
+  SET quote_all_identifiers = off;
   SET row_security = off;
   SET search_path = pg_catalog;
   SET statement_timeout = 0;
@@ -36,17 +39,22 @@ const SESSION = `
 `;
 
 /** A database that is reached by its URL: a replica, or one on this machine. TLS is verified unless the host is this machine. */
-export function urlSource(url: string, applicationName: string): Source {
+export function urlSource(url: string, applicationName: string, limits = LIFE_LIMITS): Source {
   const options = parseUrl(url);
   const name = `${options.host}:${options.port}/${options.database}`;
+  const open = (told: (error: unknown) => Error): Promise<pg.Client> =>
+    openClient(
+      // Under TLS, the bytes come from the TLS stream, which has buffers of its own.
+      { ...options, application_name: applicationName, ...(options.ssl === false && { stream: largeReadSocket }) },
+      told,
+    );
   return {
     name,
-    connect: () =>
-      openClient(
-        // Under TLS, the bytes come from the TLS stream, which has buffers of its own.
-        { ...options, application_name: applicationName, ...(options.ssl === false && { stream: largeReadSocket }) },
-        (error) => connectError(error, name),
-      ),
+    connect: async () => {
+      const client = await open((error) => connectError(error, name));
+      watchLife(client, `PostgreSQL at ${name}`, () => open(asItIs), limits);
+      return client;
+    },
     close: async () => {},
   };
 }
@@ -63,13 +71,17 @@ export async function openClient(options: pg.ClientConfig, told: (error: unknown
   client.on('error', () => {});
   try {
     await client.connect();
-    await client.query(SESSION);
+    const settings: pg.QueryConfig & { query_timeout: number } = { text: SESSION, query_timeout: CONNECT_TIMEOUT_MS };
+    await client.query(settings);
     return client;
   } catch (error) {
-    await client.end().catch(() => {});
+    await discard(client);
     throw told(error);
   }
 }
+
+/** For who decides by the error itself. */
+export const asItIs = (error: unknown): Error => (error instanceof Error ? error : new SafeError('could not connect'));
 
 type ConnectionOptions = Pick<pg.ClientConfig, 'host' | 'port' | 'user' | 'password' | 'database' | 'ssl'>;
 

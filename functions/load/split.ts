@@ -2,7 +2,8 @@ import { createTableAs, column, literal, table } from '../mirror/sql.ts';
 import { oversizePrefix, refusalPrefix } from '../mirror/null-token.ts';
 import type { ColumnPlan } from '../mirror/plan.ts';
 import { fieldsOf } from '../mirror/schema.ts';
-import { ALLOWED, reasonBranches, splitCast } from '../mirror/types.ts';
+import { ALLOWED, reasonBranches, type Reason } from '../mirror/reasons.ts';
+import { splitCast } from '../mirror/types.ts';
 
 /**
  * The split of a table whose typed load was refused: its rows are in an all-STRING staging table; the good ones go to the
@@ -86,35 +87,33 @@ function judged(split: Split): string {
   return `(SELECT ${['*', ...reasons].join(',\n  ')}\nFROM ${table(split.project, split.dataset, split.staging)})`;
 }
 
-function reasonOf({ nullToken, oversize }: Split, { name, bigquery, refusal }: ColumnPlan): string {
+function reasonOf({ nullToken, oversize }: Split, { name, bigquery, refusals }: ColumnPlan): string {
   const v = column(name);
   const branches: [condition: string, result: string][] = [[`${v} IS NULL`, 'NULL']];
   if (oversize) branches.push([`STARTS_WITH(${v}, ${literal(oversizePrefix(nullToken))})`, literal('row-too-large')]);
-  if (refusal) {
-    const refused = `STARTS_WITH(${v}, ${literal(refusalPrefix(nullToken))})`;
-    if (refusal === 'too-precise') {
-      branches.push([`${refused} AND ENDS_WITH(${v}, 'NaN')`, literal('not-a-number')]);
-      branches.push([`${refused} AND ENDS_WITH(${v}, 'Infinity')`, literal('infinite')]);
-    }
-    branches.push([refused, literal(refusal)]);
-  }
+  for (const reason of refusals) branches.push([startsWith(v, nullToken, reason), literal(reason)]);
   branches.push([`${splitCast(bigquery, v)} IS NOT NULL`, 'NULL']);
   for (const [condition, reason] of reasonBranches(bigquery, v)) branches.push([condition, literal(reason)]);
-  return `CASE ${branches.map(([condition, result]) => `WHEN ${condition} THEN ${result}`).join(' ')} ELSE 'unparseable' END`;
+  return `CASE ${whens(branches)} ELSE 'unparseable' END`;
 }
 
 /** A column's text as PostgreSQL wrote it: without the export's prefix, or the length and digest that stand for it. */
-function rawText({ nullToken, oversize }: Split, { name, refusal }: ColumnPlan): string {
+function rawText({ nullToken, oversize }: Split, { name, refusals }: ColumnPlan): string {
   const v = column(name);
-  let text = v;
-  if (refusal) {
-    const prefix = refusalPrefix(nullToken);
-    text = `IF(STARTS_WITH(${v}, ${literal(prefix)}), SUBSTR(${v}, ${prefix.length + 1}), ${text})`;
-  }
+  const branches = refusals.map((reason): [string, string] => {
+    const length = refusalPrefix(nullToken, reason).length;
+    return [startsWith(v, nullToken, reason), `SUBSTR(${v}, ${length + 1})`];
+  });
   if (oversize) {
     const prefix = oversizePrefix(nullToken);
     const told = `REGEXP_REPLACE(SUBSTR(${v}, ${prefix.length + 1}), r'^([0-9]+):(.*)$', r'\\1 bytes, sha256 \\2')`;
-    text = `IF(STARTS_WITH(${v}, ${literal(prefix)}), ${told}, ${text})`;
+    branches.push([`STARTS_WITH(${v}, ${literal(prefix)})`, told]);
   }
-  return text;
+  return branches.length > 0 ? `CASE ${whens(branches)} ELSE ${v} END` : v;
 }
+
+const startsWith = (v: string, nullToken: string, reason: Reason): string =>
+  `STARTS_WITH(${v}, ${literal(refusalPrefix(nullToken, reason))})`;
+
+const whens = (branches: readonly (readonly [condition: string, result: string])[]): string =>
+  branches.map(([condition, result]) => `WHEN ${condition} THEN ${result}`).join(' ');

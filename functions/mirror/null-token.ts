@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Reason } from './reasons.ts';
 
 /**
  * The token that stands for NULL in a run's CSV: 128 random bits, so that no value of any column can equal it. Whether
@@ -6,7 +7,7 @@ import { randomBytes } from 'node:crypto';
  */
 export const drawNullToken = (): string => `N${randomBytes(16).toString('hex')}`;
 
-/** What stands in front of a value that BigQuery must refuse; the run's token makes it unlike any real value. */
-export const refusalPrefix = (nullToken: string): string => `${nullToken}!`;
+/** In front of a value that BigQuery must refuse; the token makes it unlike any real value. */
+export const refusalPrefix = (nullToken: string, reason: Reason): string => `${nullToken}!${reason}!`;
 /** What replaces a value of a row that is too large: this, then `<octets>:<sha256>`. */
 export const oversizePrefix = (nullToken: string): string => `${nullToken}#`;

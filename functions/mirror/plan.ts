@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ConfigSchema } from './config.ts';
 import { isTable } from './table-pattern.ts';
-import { REASONS } from './types.ts';
+import { REASONS } from './reasons.ts';
 
 /**
  * The plan: what a run will do, written before the first byte moves. Every later step reads it here and nowhere else, so
@@ -30,9 +30,9 @@ export const ColumnPlanSchema = z.object({
   ]),
   required: z.boolean(),
   description: z.string(),
-  /** What COPY selects, and why it would put the refusal's prefix in front of a value. */
+  /** What COPY selects, and for which reasons it may put the refusal's prefix in front of a value. */
   expression: z.string(),
-  refusal: z.enum(REASONS).nullable(),
+  refusals: z.array(z.enum(REASONS)),
 });
 export type ColumnPlan = z.infer<typeof ColumnPlanSchema>;
 

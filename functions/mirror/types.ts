@@ -1,9 +1,12 @@
+import { document, exactNumeric, uniqueKeys } from './refusals.ts';
+import type { Reason } from './reasons.ts';
+
 /**
  * PostgreSQL type → COPY expression → BigQuery type → cast for the split: one table, read from top to bottom.
  *
  * A value that BigQuery cannot hold exactly must be *refused* by the typed load, never rounded or changed: where the load
- * itself would accept a changed value, the COPY expression puts `refusal` (the run's random token and `!`) in front of it.
- * The split then finds it, and takes the prefix off again for the errors table.
+ * itself would accept a changed value, the COPY expression puts the run's random token and the reason in front of it. The
+ * split then finds it, and takes both off again for the errors table.
  */
 
 export type BigQueryType =
@@ -31,10 +34,27 @@ export type SourceType = {
   /** Of `numeric(precision, scale)`; absent when unbounded. */
   precision?: number | undefined;
   scale?: number | undefined;
+  /** Of an array or a composite: what is in it, at any depth. */
+  inside?: Inside | undefined;
 };
 
-type Copy = (column: string, refusal: string, serverVersion: number, schema: string) => string;
-type Mapping = { bigquery: BigQueryType; copy?: Copy; /** Why `copy` refuses a value. */ refusal?: Reason };
+export type Inside = {
+  json: boolean;
+  /** An array below the outermost one. */
+  arrays: boolean;
+  composites: boolean;
+  /** A type with a cast of its own to json, which need not be exact: PostGIS's rounds coordinates to nine decimals. */
+  ownJson: boolean;
+};
+
+export type Copy = (column: string, refusal: Refusal, serverVersion: number, schema: string) => string;
+/** What stands in front of a refused value, as a SQL literal: the run's token and the reason, for the split to find. */
+export type Refusal = (reason: Reason) => string;
+export type Mapping = {
+  bigquery: BigQueryType;
+  copy?: Copy;
+  /** Why `copy` refuses a value. */ refusals?: readonly Reason[];
+};
 
 const asIs: Mapping = { bigquery: 'STRING' };
 
@@ -55,9 +75,12 @@ const BASE_TYPES: Record<string, Mapping> = {
   // BigQuery's CSV takes base64 only; encode() breaks its lines every 76 characters.
   bytea: { bigquery: 'BYTES', copy: (c) => `replace(encode(${c}, 'base64'), E'\\n', '')` },
   jsonb: { bigquery: 'JSON' },
-  json: { bigquery: 'JSON', copy: uniqueKeys, refusal: 'duplicate-key' },
+  json: { bigquery: 'JSON', copy: uniqueKeys, refusals: ['duplicate-key'] },
   hstore: { bigquery: 'JSON', copy: (c, _refusal, _version, schema) => `${identifier(schema)}.hstore_to_json(${c})` },
+  // pgvector: [1,2,3]; a sparse one is {1:1,3:2}/5
   vector: { bigquery: 'JSON' },
+  halfvec: { bigquery: 'JSON' },
+  sparsevec: asIs,
   // time; the session's TimeZone is UTC, its DateStyle ISO, its IntervalStyle iso_8601
   date: { bigquery: 'DATE' },
   time: { bigquery: 'TIME' },
@@ -99,13 +122,17 @@ const BASE_TYPES: Record<string, Mapping> = {
 };
 
 /** Which BigQuery type holds `type`; `known` is false where the text form stands in for a type without a row above. */
-export function bigQueryType(type: SourceType): { bigquery: BigQueryType; refusal: Reason | null; known: boolean } {
+export function bigQueryType(type: SourceType): { bigquery: BigQueryType; refusals: Reason[]; known: boolean } {
   const mapping = mappingOf(type);
-  return { bigquery: mapping?.bigquery ?? 'STRING', refusal: mapping?.refusal ?? null, known: mapping !== undefined };
+  return {
+    bigquery: mapping?.bigquery ?? 'STRING',
+    refusals: [...(mapping?.refusals ?? [])],
+    known: mapping !== undefined,
+  };
 }
 
-/** The expression that COPY selects for `column` (a quoted identifier). `refusal` is a quoted SQL literal. */
-export function copyExpression(type: SourceType, column: string, refusal: string, serverVersion: number): string {
+/** The expression that COPY selects for `column` (a quoted identifier). */
+export function copyExpression(type: SourceType, column: string, refusal: Refusal, serverVersion: number): string {
   return mappingOf(type)?.copy?.(column, refusal, serverVersion, type.schema) ?? column;
 }
 
@@ -117,11 +144,9 @@ function mappingOf(type: SourceType): Mapping | undefined {
     case 'enum':
     case 'range':
       return asIs;
-    // BigQuery's CSV has no arrays: "Arrays are not supported in CSV".
     case 'array':
-      return { bigquery: 'JSON', copy: array, refusal: 'array-bounds' };
     case 'composite':
-      return { bigquery: 'JSON', copy: (c) => `to_json(${c})` };
+      return document(type);
     case 'base':
       return type.name === 'numeric' ? numeric(type) : BASE_TYPES[type.name];
   }
@@ -129,38 +154,14 @@ function mappingOf(type: SourceType): Mapping | undefined {
 
 /** NUMERIC holds 29 integer digits and 9 decimals, BIGNUMERIC 38 and 38; a declared type that may exceed both is text. */
 function numeric({ precision, scale }: SourceType): Mapping {
-  if (precision === undefined || scale === undefined)
-    return { bigquery: 'BIGNUMERIC', copy: exactNumeric, refusal: 'too-precise' };
+  if (precision === undefined || scale === undefined) {
+    return { bigquery: 'BIGNUMERIC', copy: exactNumeric, refusals: ['not-a-number', 'infinite', 'too-precise'] };
+  }
   // PostgreSQL 15 allows a negative scale: numeric(3,-2) has five integer digits.
   const integers = precision - scale;
   if (integers <= 29 && scale <= 9) return { bigquery: 'NUMERIC' };
   if (integers <= 38 && scale <= 38) return { bigquery: 'BIGNUMERIC' };
   return asIs;
-}
-
-/** A typed load rounds beyond 38 decimals, so such a value must not look like a number. NaN and infinities have no scale. */
-const exactNumeric: Copy = (c, refusal) =>
-  `CASE WHEN scale(${c}) <= 38 THEN ${c}::text WHEN scale(trim_scale(${c})) <= 38 THEN trim_scale(${c})::text ELSE ${refusal} || ${c}::text END`;
-
-/** to_json drops lower bounds other than 1, and with them the subscripts that the source's queries use. */
-const array: Copy = (c, refusal) =>
-  `CASE WHEN ${c}::text LIKE '[%=%' THEN ${refusal} || ${c}::text ELSE to_json(${c})::text END`;
-
-/**
- * BigQuery keeps the first of two equal keys, silently; `json` (unlike jsonb) may have them. Before PostgreSQL 16, keys are
- * counted against jsonb's, which has dropped the duplicates; where an escape hides a quote the counts differ too, and the
- * value is refused rather than guessed. jsonb would raise, and with it end the COPY, at `\u0000` and at half a surrogate pair.
- */
-function uniqueKeys(c: string, refusal: string, serverVersion: number): string {
-  if (serverVersion >= 160000) {
-    return `CASE WHEN ${c} IS JSON WITH UNIQUE KEYS THEN ${c}::text ELSE ${refusal} || ${c}::text END`;
-  }
-  const keys = (text: string): string => `(SELECT count(*) FROM regexp_matches(${text}, '"\\s*:', 'g'))`;
-  const unpaired = `regexp_replace(${c}::text, '\\\\u[dD][89aAbB]..\\\\u[dD][c-fC-F]..', '', 'g') ~ '\\\\u(0000|[dD][89a-fA-F])'`;
-  return (
-    `CASE WHEN ${unpaired} THEN ${refusal} || ${c}::text ` +
-    `WHEN ${keys(`${c}::text`)} <> ${keys(`${c}::jsonb::text`)} THEN ${refusal} || ${c}::text ELSE ${c}::text END`
-  );
 }
 
 /** The cast that the split applies to the raw text `v`; NULL where the text is not a value of the type. */
@@ -178,67 +179,5 @@ export function splitCast(bigquery: BigQueryType, v: string): string {
       return `SAFE.PARSE_JSON(${v}, wide_number_mode=>'exact')`;
     default:
       return `SAFE_CAST(${v} AS ${bigquery})`;
-  }
-}
-
-/** Why a value is in the errors table. */
-export const REASONS = [
-  'row-too-large',
-  'too-precise',
-  'duplicate-key',
-  'array-bounds',
-  'not-a-number',
-  'infinite',
-  'out-of-range',
-  'before-year-1',
-  'after-year-9999',
-  'end-of-day',
-  'number-not-exact',
-  'unparseable',
-] as const;
-export type Reason = (typeof REASONS)[number];
-
-/** What BigQuery allows, for the errors table's `detail`; no value is quoted. */
-export const ALLOWED: Record<BigQueryType, string> = {
-  STRING: 'a row of up to 100 MB',
-  INT64: 'whole numbers from -2^63 to 2^63 - 1',
-  FLOAT64: 'IEEE 754 double precision',
-  BOOL: 'true or false',
-  BYTES: 'base64',
-  DATE: '0001-01-01 to 9999-12-31',
-  TIME: '00:00:00 to 23:59:59.999999',
-  DATETIME: '0001-01-01 00:00:00 to 9999-12-31 23:59:59.999999',
-  TIMESTAMP: '0001-01-01 00:00:00 to 9999-12-31 23:59:59.999999 UTC',
-  NUMERIC: 'up to 29 integer digits and 9 decimals',
-  BIGNUMERIC: 'up to 38 integer digits and 38 decimals',
-  JSON: 'numbers that fit int64, uint64 or float64 exactly; up to 500 levels; no key twice in an object',
-};
-
-/** WHEN branches that name the reason for a raw text `v` that the cast refused; the last resort is `unparseable`. */
-export function reasonBranches(bigquery: BigQueryType, v: string): [condition: string, reason: Reason][] {
-  switch (bigquery) {
-    case 'NUMERIC':
-    case 'BIGNUMERIC':
-      return [
-        [`${v} = 'NaN'`, 'not-a-number'],
-        [`ENDS_WITH(${v}, 'Infinity')`, 'infinite'],
-        [`REGEXP_CONTAINS(${v}, r'^-?[0-9.]+$')`, 'out-of-range'],
-      ];
-    case 'INT64':
-      return [[`REGEXP_CONTAINS(${v}, r'^-?[0-9]+$')`, 'out-of-range']];
-    case 'DATE':
-    case 'DATETIME':
-    case 'TIMESTAMP':
-      return [
-        [`ENDS_WITH(${v}, 'infinity')`, 'infinite'],
-        [`ENDS_WITH(${v}, ' BC')`, 'before-year-1'],
-        [`REGEXP_CONTAINS(${v}, r'^[0-9]{5,}-')`, 'after-year-9999'],
-      ];
-    case 'TIME':
-      return [[`STARTS_WITH(${v}, '24:')`, 'end-of-day']];
-    case 'JSON':
-      return [[`SAFE.PARSE_JSON(${v}, wide_number_mode=>'round') IS NOT NULL`, 'number-not-exact']];
-    default:
-      return [];
   }
 }

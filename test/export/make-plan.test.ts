@@ -289,24 +289,56 @@ columns: { public.t: { as: { born: string, amount: string, list: string, raw: st
 transforms: [{ transformer: draftjs, table: public.t, columns: { doc: [text] } }]`,
   );
   assert.deepEqual(
-    plan.chunks[0]?.tables[0]?.columns.map(({ source, postgresType, bigquery, expression, refusal, required }) => [
+    plan.chunks[0]?.tables[0]?.columns.map(({ source, postgresType, bigquery, expression, refusals, required }) => [
       source,
       postgresType,
       bigquery,
       expression,
-      refusal,
+      refusals,
       required,
     ]),
     [
-      ['id', 'integer', 'INT64', '"id"', null, true],
-      ['born', 'date', 'STRING', '"born"', null, true],
-      ['amount', 'numeric', 'STRING', '"amount"', null, false],
-      ['list', 'integer[]', 'STRING', '"list"', null, false],
-      ['raw', 'bytea', 'STRING', '"raw"', null, false],
-      ['odd', 'jsonpath', 'STRING', '"odd"', null, false],
-      ['doc', 'json', 'STRING', '"doc"', null, false],
+      ['id', 'integer', 'INT64', '"id"', [], true],
+      ['born', 'date', 'STRING', '"born"', [], true],
+      ['amount', 'numeric', 'STRING', '"amount"', [], false],
+      ['list', 'integer[]', 'STRING', '"list"', [], false],
+      ['raw', 'bytea', 'STRING', '"raw"', [], false],
+      ['odd', 'jsonpath', 'STRING', '"odd"', [], false],
+      ['doc', 'json', 'STRING', '"doc"', [], false],
     ],
   );
   // Somebody has asked for the text of an unknown type: nothing to warn of.
   assert.deepEqual(plan.warnings, []);
+});
+
+test('what arrays and composites hold, at any depth, says what may be lost in them', async (t) => {
+  const { url } = await testDatabase(
+    t,
+    `CREATE DOMAIN document AS json; CREATE DOMAIN numbers AS int[];
+     CREATE TYPE plain AS (a int, b text); CREATE TYPE holder AS (doc document, list numbers);
+     CREATE TYPE deep AS (h holder[], at timestamptz); CREATE DOMAIN deep_domain AS deep; CREATE EXTENSION hstore;
+     CREATE TYPE odd AS ENUM ('x'); CREATE FUNCTION odd_json(odd) RETURNS json LANGUAGE sql AS $$SELECT '0'::json$$;
+     CREATE CAST (odd AS json) WITH FUNCTION odd_json(odd); CREATE TYPE with_odd AS (o odd);
+     CREATE TABLE t (ints int[], docs json[], domains document[], plain plain, plains plain[], holder holder, deep deep_domain,
+       stores hstore[], lists numbers[], odds odd[], with_odd with_odd, with_odds with_odd[], vector oidvector)`,
+  );
+  const plan = await planOf(url, 'chunks: [{ name: c, tables: [public.t] }]');
+  assert.deepEqual(
+    plan.chunks[0]?.tables[0]?.columns.map(({ source, bigquery, refusals }) => [source, bigquery, ...refusals]),
+    [
+      ['ints', 'JSON', 'array-bounds'],
+      ['docs', 'JSON', 'array-bounds', 'duplicate-key'],
+      ['domains', 'JSON', 'array-bounds', 'duplicate-key'],
+      ['plain', 'JSON'],
+      ['plains', 'JSON', 'array-bounds'],
+      ['holder', 'JSON', 'array-bounds', 'duplicate-key'],
+      ['deep', 'JSON', 'array-bounds', 'duplicate-key'],
+      ['stores', 'JSON', 'array-bounds'],
+      ['lists', 'JSON', 'array-bounds'],
+      ['odds', 'JSON', 'array-bounds'],
+      ['with_odd', 'STRING'],
+      ['with_odds', 'STRING'],
+      ['vector', 'JSON', 'array-bounds'],
+    ],
+  );
 });

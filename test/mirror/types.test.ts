@@ -4,13 +4,15 @@ import pg from 'pg';
 import {
   bigQueryType,
   copyExpression,
-  reasonBranches,
   splitCast,
   type BigQueryType,
   type SourceType,
+  type Inside,
 } from '../../functions/mirror/types.ts';
+import { reasonBranches, type Reason } from '../../functions/mirror/reasons.ts';
 import { testDatabase } from '../postgres.ts';
 
+const R = (reason: Reason): string => `'R!${reason}!'`;
 const base = (name: string): SourceType => ({ name, schema: 'pg_catalog', kind: 'base' });
 
 const BASE: Record<BigQueryType, string[]> = {
@@ -24,9 +26,9 @@ const BASE: Record<BigQueryType, string[]> = {
   TIME: ['time'],
   DATETIME: ['timestamp'],
   TIMESTAMP: ['timestamptz'],
-  JSON: ['json', 'jsonb', 'hstore', 'vector'],
+  JSON: ['json', 'jsonb', 'hstore', 'vector', 'halfvec'],
   STRING:
-    'text varchar bpchar char name citext ltree xml uuid inet cidr macaddr macaddr8 bit varbit tsvector tsquery timetz interval point line lseg box path polygon circle pg_lsn xid8 tid geometry geography'.split(
+    'sparsevec text varchar bpchar char name citext ltree xml uuid inet cidr macaddr macaddr8 bit varbit tsvector tsquery timetz interval point line lseg box path polygon circle pg_lsn xid8 tid geometry geography'.split(
       ' ',
     ),
 };
@@ -53,9 +55,16 @@ for (const [kind, bigquery] of KINDS) {
   });
 }
 
+test('what holds a type with a cast to json of its own is text where its elements cannot be reached', () => {
+  const text = { bigquery: 'STRING', refusals: [], known: true };
+  assert.deepEqual(bigQueryType(inner('composite', 'ownJson')), text);
+  assert.deepEqual(bigQueryType(inner('array', 'ownJson', 'composites')), text);
+  assert.deepEqual(bigQueryType(inner('array', 'ownJson')), { ...text, bigquery: 'JSON', refusals: ['array-bounds'] });
+});
+
 test('a type without a row is its text, and said to be unknown', () => {
-  assert.deepEqual(bigQueryType(base('jsonpath')), { bigquery: 'STRING', refusal: null, known: false });
-  assert.equal(copyExpression(base('jsonpath'), '"c"', "'R'", 170000), '"c"');
+  assert.deepEqual(bigQueryType(base('jsonpath')), { bigquery: 'STRING', refusals: [], known: false });
+  assert.equal(copyExpression(base('jsonpath'), '"c"', R, 170000), '"c"');
 });
 
 const NUMERICS: [precision: number, scale: number, bigquery: BigQueryType][] = [
@@ -88,15 +97,22 @@ const NUMERICS: [precision: number, scale: number, bigquery: BigQueryType][] = [
 for (const [precision, scale, bigquery] of NUMERICS) {
   test(`numeric(${precision},${scale}): ${bigquery}`, () => {
     const type: SourceType = { ...base('numeric'), precision, scale };
-    assert.deepEqual(bigQueryType(type), { bigquery, refusal: null, known: true });
-    assert.equal(copyExpression(type, '"c"', "'R'", 170000), '"c"');
+    assert.deepEqual(bigQueryType(type), { bigquery, refusals: [], known: true });
+    assert.equal(copyExpression(type, '"c"', R, 170000), '"c"');
   });
 }
 
-/** What COPY writes for a value: the token R! stands in front of what BigQuery must refuse. */
+/** What COPY writes for a value: R! and the reason stand in front of what BigQuery must refuse. */
 type Written = [type: SourceType, version: number, value: string, text: string | null];
 
 const array: SourceType = { name: '_int4', schema: 'pg_catalog', kind: 'array' };
+const NOTHING: Inside = { json: false, arrays: false, composites: false, ownJson: false };
+const inner = (kind: 'array' | 'composite', ...held: (keyof Inside)[]): SourceType => {
+  const inside = { ...NOTHING, ...Object.fromEntries(held.map((what) => [what, true])) };
+  return { name: 'of_test', schema: 'public', kind, inside };
+};
+const DUPLICATE_IN_ARRAY = String.raw`R!duplicate-key!{"{\"a\":1}","{\"a\":1,\"a\":2}"}`;
+const DUPLICATE_IN_ROW = 'R!duplicate-key!(1,"{""a"":1,""a"":2}")';
 const NEW = 180000;
 const OLD = 150000;
 
@@ -107,37 +123,56 @@ const WRITTEN: Written[] = [
   [base('money'), NEW, `'-1234567.89'::money`, '-1234567.89'],
   // a typed load rounds beyond 38 decimals
   [base('numeric'), NEW, `1.${'0'.repeat(37)}1::numeric`, `1.${'0'.repeat(37)}1`],
-  [base('numeric'), NEW, `1.${'0'.repeat(38)}1::numeric`, `R!1.${'0'.repeat(38)}1`],
+  [base('numeric'), NEW, `1.${'0'.repeat(38)}1::numeric`, `R!too-precise!1.${'0'.repeat(38)}1`],
   [base('numeric'), NEW, `1.5${'0'.repeat(60)}::numeric`, '1.5'],
-  [base('numeric'), NEW, `'NaN'::numeric`, 'R!NaN'],
-  [base('numeric'), NEW, `'-Infinity'::numeric`, 'R!-Infinity'],
+  [base('numeric'), NEW, `'NaN'::numeric`, 'R!not-a-number!NaN'],
+  [base('numeric'), NEW, `'-Infinity'::numeric`, 'R!infinite!-Infinity'],
   [base('numeric'), NEW, 'NULL::numeric', null],
   [array, NEW, `ARRAY[1, NULL, 3]`, '[1,null,3]'],
   [array, NEW, `ARRAY[[1, 2], [3, 4]]`, '[[1,2],[3,4]]'],
   [array, NEW, `'{}'::int[]`, '[]'],
-  [array, NEW, `'[0:1]={5,6}'::int[]`, 'R![0:1]={5,6}'],
+  [array, NEW, `'[0:1]={5,6}'::int[]`, 'R!array-bounds![0:1]={5,6}'],
   [array, NEW, `ARRAY['[1:2]={a=b}', '"']`, '["[1:2]={a=b}","\\""]'],
   [array, NEW, `NULL::int[]`, null],
+  [inner('composite'), NEW, `ROW(1, NULL, 'x "y"')`, '{"f1":1,"f2":null,"f3":"x \\"y\\""}'],
+  ...[NEW, OLD].flatMap((version): Written[] => [
+    // json inside of what to_json makes may have a key twice, at any depth
+    [inner('array', 'json'), version, `ARRAY['{"a":1,  "b":2}', NULL]::json[]`, '[{"a":1,  "b":2},null]'],
+    [inner('array', 'json'), version, `ARRAY['{"a":1}', '{"a":1,"a":2}']::json[]`, DUPLICATE_IN_ARRAY],
+    [inner('array', 'json'), version, `'[2:2]={null}'::json[]`, 'R!array-bounds![2:2]={NULL}'],
+    [inner('array', 'json'), version, 'NULL::json[]', null],
+    [inner('composite', 'json'), version, `ROW(1, '{"a":1}'::json)`, '{"f1":1,"f2":{"a":1}}'],
+    [inner('composite', 'json'), version, `ROW(1, '{"a":1,"a":2}'::json)`, DUPLICATE_IN_ROW],
+    // a row of nothing but NULL is a row
+    [inner('composite', 'json'), version, `ROW(NULL, NULL::json)`, '{"f1":null,"f2":null}'],
+  ]),
+  // bounds of an array inside
+  [inner('composite', 'arrays'), NEW, `ROW(ARRAY[1, 2], 'a')`, '{"f1":[1,2],"f2":"a"}'],
+  [inner('composite', 'arrays'), NEW, `ROW('[0:1]={5,6}'::int[], 'a')`, 'R!array-bounds!("[0:1]={5,6}",a)'],
+  [inner('composite', 'arrays'), NEW, `ROW('[0:0][-2:-2]={{5}}'::int[], 'a')`, 'R!array-bounds!([0:0][-2:-2]={{5}},a)'],
   [
-    { name: 'pair', schema: 'public', kind: 'composite' },
+    inner('composite', 'arrays'),
     NEW,
-    `ROW(1, NULL, 'x "y"')`,
-    '{"f1":1,"f2":null,"f3":"x \\"y\\""}',
+    `ROW(ROW(ARRAY['[0:1]', '=']), '[1:2]')`,
+    '{"f1":{"f1":["[0:1]","="]},"f2":"[1:2]"}',
   ],
+  [inner('array', 'arrays'), NEW, `ARRAY[ROW('[0:1]={5,6}'::int[])]`, 'R!array-bounds!{"(\\"[0:1]={5,6}\\")"}'],
+  // a cast to json of the type's own need not be exact: each element is its text
+  [inner('array', 'ownJson'), NEW, `ARRAY['1.10', NULL]::numeric[]`, '["1.10",null]'],
   ...[NEW, OLD].flatMap((version): Written[] => [
     [base('json'), version, `'{"a": 1,  "b": {"a": 2}}'::json`, '{"a": 1,  "b": {"a": 2}}'],
-    [base('json'), version, `'{"a": 1, "a": 2}'::json`, 'R!{"a": 1, "a": 2}'],
-    [base('json'), version, `'[{"b": {"a": 1, "a" : 1}}]'::json`, 'R![{"b": {"a": 1, "a" : 1}}]'],
-    [base('json'), version, `'{"a": 1, "\\u0061": 2}'::json`, 'R!{"a": 1, "\\u0061": 2}'],
+    [base('json'), version, `'{"a": 1, "a": 2}'::json`, 'R!duplicate-key!{"a": 1, "a": 2}'],
+    [base('json'), version, `'[{"b": {"a": 1, "a" : 1}}]'::json`, 'R!duplicate-key![{"b": {"a": 1, "a" : 1}}]'],
+    [base('json'), version, `'{"a": 1, "\\u0061": 2}'::json`, 'R!duplicate-key!{"a": 1, "\\u0061": 2}'],
     [base('json'), version, `'"text: \\"a\\": 1, \\"a\\": 2"'::json`, '"text: \\"a\\": 1, \\"a\\": 2"'],
     [base('json'), version, `'null'::json`, 'null'],
     [base('json'), version, `'{"a": "\\ud83d\\ude00"}'::json`, '{"a": "\\ud83d\\ude00"}'],
     [base('json'), version, 'NULL::json', null],
   ]),
   // what jsonb cannot hold is refused, and ends no COPY
-  [base('json'), OLD, `'{"a": "\\u0000"}'::json`, 'R!{"a": "\\u0000"}'],
-  [base('json'), OLD, `'{"a": "\\ud83d"}'::json`, 'R!{"a": "\\ud83d"}'],
-  [base('json'), OLD, `'{"a": "\\ude00 \\uD83D\\uDE00"}'::json`, 'R!{"a": "\\ude00 \\uD83D\\uDE00"}'],
+  [base('json'), OLD, `'{"a": "\\u0000"}'::json`, 'R!duplicate-key!{"a": "\\u0000"}'],
+  [base('json'), OLD, `'{"a": "\\ud83d"}'::json`, 'R!duplicate-key!{"a": "\\ud83d"}'],
+  [base('json'), OLD, `'{"a": "\\ude00 \\uD83D\\uDE00"}'::json`, 'R!duplicate-key!{"a": "\\ude00 \\uD83D\\uDE00"}'],
   [base('text'), NEW, `'as it is'`, 'as it is'],
   [base('interval'), NEW, `'1 year 2 days'::interval`, '1 year 2 days'],
 ];
@@ -148,7 +183,7 @@ async function written(t: TestContext): Promise<(string | null)[]> {
   await client.connect();
   try {
     for (const [type, version, value] of WRITTEN) {
-      const expression = copyExpression(type, 'v', `'R!'`, version);
+      const expression = copyExpression(type, 'v', R, version);
       const { rows } = await client.query<{ text: string | null }>(
         `SELECT (${expression})::text AS text FROM (SELECT ${value} AS v) AS s`,
       );
@@ -174,9 +209,9 @@ test('COPY’s expressions, by PostgreSQL itself', async (t) => {
 
 test('an extension’s function is called where the extension is', () => {
   const hstore: SourceType = { name: 'hstore', schema: 'my "ext"', kind: 'base' };
-  assert.equal(copyExpression(hstore, '"c"', "'R'", NEW), '"my ""ext""".hstore_to_json("c")');
+  assert.equal(copyExpression(hstore, '"c"', R, NEW), '"my ""ext""".hstore_to_json("c")');
   const geometry: SourceType = { name: 'geometry', schema: 'postgis', kind: 'base' };
-  assert.equal(copyExpression(geometry, '"c"', "'R'", NEW), '"postgis".st_asewkt("c")');
+  assert.equal(copyExpression(geometry, '"c"', R, NEW), '"postgis".st_asewkt("c")');
 });
 
 test('the split casts so that nothing is rounded or lost', () => {
@@ -201,6 +236,6 @@ test('every type that PostgreSQL holds more of than BigQuery has reasons of its 
     assert.deepEqual(reasons(type), ['infinite', 'before-year-1', 'after-year-9999']);
   }
   assert.deepEqual(reasons('TIME'), ['end-of-day']);
-  assert.deepEqual(reasons('JSON'), ['number-not-exact']);
+  assert.deepEqual(reasons('JSON'), ['number-not-exact', 'number-not-exact', 'too-deep']);
   for (const type of ['STRING', 'BOOL', 'BYTES', 'FLOAT64'] as const) assert.deepEqual(reasons(type), []);
 });

@@ -1,0 +1,58 @@
+import type { Copy, Inside, Mapping, Refusal, SourceType } from './types.ts';
+
+/** COPY expressions that put a refusal in front of each value which a typed load would accept and change. */
+
+/** A typed load rounds beyond 38 decimals, so such a value must not look like a number. NaN and infinities have no scale. */
+export const exactNumeric: Copy = (c, refusal) =>
+  `CASE WHEN scale(${c}) <= 38 THEN ${c}::text WHEN scale(trim_scale(${c})) <= 38 THEN trim_scale(${c})::text ` +
+  `WHEN ${c} = 'NaN' THEN ${refusal('not-a-number')} || ${c}::text ` +
+  `WHEN scale(${c}) IS NULL THEN ${refusal('infinite')} || ${c}::text ELSE ${refusal('too-precise')} || ${c}::text END`;
+
+/** BigQuery's CSV has no arrays ("Arrays are not supported in CSV") and no records: both are one JSON value. */
+export function document({ kind, inside }: SourceType): Mapping {
+  if (inside?.ownJson) {
+    // Element by element as text. What is in a composite cannot be reached so: it stays its text as a whole.
+    return inside.composites || kind === 'composite'
+      ? { bigquery: 'STRING' }
+      : documentOf(kind, inside, (c) => `to_json(${c}::text[])`);
+  }
+  return documentOf(kind, inside, (c) => `to_json(${c})`);
+}
+
+function documentOf(kind: SourceType['kind'], inside: Inside | undefined, toJson: (c: string) => string): Mapping {
+  const hasBounds = (c: string): string[] => [
+    ...(kind === 'array' ? [`${c}::text LIKE '[%=%'`] : []),
+    // Deeper down, bounds stand somewhere in the text. A text that looks just like them is refused too, rather than guessed.
+    ...(inside?.arrays ? [`${c}::text ~ '(\\[-?[0-9]+:-?[0-9]+\\])+=\\{'`] : []),
+  ];
+  const bounded = kind === 'array' || inside?.arrays === true;
+  return {
+    bigquery: 'JSON',
+    refusals: [...(bounded ? (['array-bounds'] as const) : []), ...(inside?.json ? (['duplicate-key'] as const) : [])],
+    copy: (c, refusal, version) => {
+      // to_json drops lower bounds other than 1, and with them the subscripts that the source's queries use.
+      const bounds = bounded ? `WHEN ${hasBounds(c).join(' OR ')} THEN ${refusal('array-bounds')} || ${c}::text ` : '';
+      const keys = inside?.json
+        ? `WHEN ${hasKeyTwice(toJson(c), version)} THEN ${refusal('duplicate-key')} || ${c}::text `
+        : '';
+      return bounds || keys ? `CASE ${bounds}${keys}ELSE ${toJson(c)}::text END` : toJson(c);
+    },
+  };
+}
+
+export function uniqueKeys(c: string, refusal: Refusal, version: number): string {
+  return `CASE WHEN ${hasKeyTwice(c, version)} THEN ${refusal('duplicate-key')} || ${c}::text ELSE ${c}::text END`;
+}
+
+/**
+ * BigQuery keeps the first of two equal keys, silently; `json` (unlike jsonb) may have them. Before PostgreSQL 16, keys are
+ * counted against jsonb's, which has dropped the duplicates; where an escape hides a quote the counts differ too, and the
+ * value is refused rather than guessed. jsonb would raise, and with it end the COPY, at `\u0000` and at half a surrogate pair.
+ */
+function hasKeyTwice(json: string, serverVersion: number): string {
+  if (serverVersion >= 160000) return `NOT (${json} IS JSON WITH UNIQUE KEYS)`;
+  const keys = (text: string): string => `(SELECT count(*) FROM regexp_matches(${text}, '"\\s*:', 'g'))`;
+  const unpaired = `regexp_replace(${json}::text, '\\\\u[dD][89aAbB]..\\\\u[dD][c-fC-F]..', '', 'g') ~ '\\\\u(0000|[dD][89a-fA-F])'`;
+  // CASE, since OR promises no order.
+  return `CASE WHEN ${unpaired} THEN true ELSE ${keys(`${json}::text`)} <> ${keys(`${json}::jsonb::text`)} END`;
+}
