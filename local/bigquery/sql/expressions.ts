@@ -111,7 +111,12 @@ function membership(parser: Parser, left: Expression): Expression {
   }
   const items = list(parser, () => coerceTo(left, expression(parser)));
   expect(parser, ')');
-  return plain(`(${left.sql} IN (${items.map((item) => item.sql).join(', ')}))`, [left, ...items]);
+  const isShort = items.length <= 8 && left.sql.length <= 200;
+  const sql = isShort
+    ? // DuckDB makes a join of each IN, and plans a statement with hundreds of them for minutes.
+      items.map((item) => `${left.sql} = ${item.sql}`).join(' OR ')
+    : `${left.sql} IN (${items.map((item) => item.sql).join(', ')})`;
+  return plain(`(${sql})`, [left, ...items]);
 }
 
 function bitOr(parser: Parser): Expression {
