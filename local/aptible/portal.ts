@@ -17,9 +17,10 @@ export type Portal = {
   connections: () => number;
   /** Bytes taken from databases by the connections that are open. */
   taken: () => number;
-  /** Everything breaks at once; stands still, as a host that is gone; the database's side ends; the lifetime is over. */
+  /** Everything breaks at once; stands still, as a host that is gone; the databases' bytes are lost, and no more than they; the database's side ends; the lifetime is over. */
   drop: () => void;
   freeze: () => void;
+  stall: () => void;
   thaw: () => void;
   halfClose: () => void;
   expire: () => void;
@@ -70,6 +71,7 @@ export async function openPortal(options: PortalOptions): Promise<Portal> {
       sockets.forEach((socket) => socket.pause().cork());
       all(({ upstreams }) => upstreams.forEach((socket) => socket.pause()));
     },
+    stall: () => all(({ upstreams }) => upstreams.forEach((socket) => socket.unpipe().pause())),
     thaw: () => {
       sockets.forEach((socket) => socket.resume().uncork());
       all(({ upstreams }) => upstreams.forEach((socket) => socket.resume()));

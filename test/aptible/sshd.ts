@@ -103,7 +103,7 @@ export async function ended(child: ChildProcess): Promise<void> {
   await once(child, 'exit');
 }
 
-async function childrenOf(pid: number): Promise<number[]> {
+export async function childrenOf(pid: number): Promise<number[]> {
   const ps = spawn('ps', ['-e', '-o', 'pid=,ppid='], { stdio: ['ignore', 'pipe', 'ignore'] });
   let text = '';
   ps.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));

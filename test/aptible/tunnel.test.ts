@@ -12,11 +12,13 @@ import type { Source } from '../../functions/export/source.ts';
 import { noFaults } from '../../local/aptible/faults.ts';
 import { openLocalAptible, type LocalAptible } from '../../local/aptible/index.ts';
 import { clientOf, configOf, makeVolumes, openLedger, PROJECT } from './fixture.ts';
+import { childrenOf } from './sshd.ts';
 
 /** One restored database behind the portal, and all that can happen on the way to it. */
 
 const ROWS = 20_000;
-const patience: Patience = { silenceMs: 1500, pausesMs: [50, 100] };
+const life = { silenceMs: 800, probeMs: 1200 };
+const patience: Patience = { silenceMs: 1500, pausesMs: [50, 100], life };
 let aptible: LocalAptible;
 let source: Source;
 const ends: (() => Promise<void>)[] = [];
@@ -138,6 +140,7 @@ const breaks: [what: string, break_: (pid: number) => unknown, limitMs: number][
   ['the connection is dropped', () => aptible.portal.drop(), 1000],
   ['the portal is frozen', () => aptible.portal.freeze(), 3000],
   ['the channel is half closed', () => aptible.portal.halfClose(), 1000],
+  ['the bytes of the database are lost on their way', () => aptible.portal.stall(), 4000],
   ["the session's lifetime is over", () => aptible.portal.expire(), 1000],
   [
     'the backend is terminated',
@@ -170,6 +173,67 @@ for (const [what, break_, limitMs] of breaks) {
     await next.end();
   });
 }
+
+/** The server and all its backends. */
+async function serverProcesses(): Promise<number[]> {
+  const client = await source.connect();
+  const { rows } = await client.query<{ pid: string }>(
+    "SELECT split_part(pg_read_file('postmaster.pid'), E'\\n', 1) AS pid",
+  );
+  await client.end();
+  const server = Number(rows[0]?.pid);
+  return [server, ...(await childrenOf(server))];
+}
+
+test('a database that has stopped behind a living portal is given up, also by a query and by an end', async () => {
+  const clients = [await source.connect(), await source.connect(), await source.connect()] as const;
+  const [copying, asking, ending] = clients;
+  const pids = await serverProcesses();
+  const stopped = Promise.withResolvers<void>();
+  let begun = 0;
+  const broken = refusal(
+    copy(copying, ENDLESS, (count) => {
+      if (begun > 0 || count < 3000) return;
+      begun = Date.now();
+      for (const pid of pids) process.kill(pid, 'SIGSTOP');
+      stopped.resolve();
+    }),
+  );
+  await stopped.promise;
+  try {
+    const [error, asked] = await Promise.all([broken, refusal(asking.query('SELECT 1')), ending.end()]);
+    assert(Date.now() - begun < 6000, `${Date.now() - begun} ms`);
+    for (const { name, message } of [error, asked]) {
+      assert.deepEqual(
+        [name, message],
+        [
+          'SafeError',
+          'PostgreSQL behind the portal (localhost.local-stack.aptible.internal) has sent nothing for 0.8 s, and its server ' +
+            'takes no new connection: it was given up',
+        ],
+      );
+    }
+  } finally {
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
+  }
+  await Promise.all([copying.end().catch(() => {}), asking.end().catch(() => {})]);
+  const next = await source.connect();
+  assert.equal((await copy(next, TABLE)).tag, ROWS);
+  await next.end();
+});
+
+test('a query that takes its time, and a reader that does, are left alone', async () => {
+  const [slow, read] = [await source.connect(), await source.connect()];
+  const [asked, copied] = await Promise.all([
+    copy(slow, 'COPY (SELECT 1 FROM pg_sleep(4)) TO STDOUT'),
+    copy(read, `COPY (SELECT repeat('x', 1000) FROM generate_series(1, 30000)) TO STDOUT`, async (rows) => {
+      if (rows < 3000 || rows > 5000) return;
+      await sleep(1500);
+    }),
+  ]);
+  assert.deepEqual([asked.tag, copied.tag], [1, 30_000]);
+  await Promise.all([slow.end(), read.end()]);
+});
 
 test('a session outlives its certificate; the next one has a new certificate, and a new token', async () => {
   const client = await source.connect();

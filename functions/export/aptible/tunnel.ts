@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import ssh2, { type Channel } from 'ssh2';
 import { PermanentError, SafeError } from '../../mirror/errors.ts';
-import { openClient } from '../source.ts';
+import { LIFE_LIMITS, watchLife, type LifeLimits } from '../sign-of-life.ts';
+import { asItIs, openClient } from '../source.ts';
 import type { Api } from './answers.ts';
 import { PORTAL, requestPortalConnection, type Account, type Credential, type Stack } from './api.ts';
 import { certificateBlob } from './certificate.ts';
@@ -23,14 +24,14 @@ export type TunnelTarget = {
 
 export type Tunnel = { connect: () => Promise<pg.Client>; close: () => Promise<void> };
 
-/** How long a portal may be silent; and the pauses in which one that is away is tried again. */
-export type Patience = { silenceMs?: number; pausesMs?: readonly number[] };
+/** How long a portal may be silent, and a database; and the pauses in which a portal that is away is tried again. */
+export type Patience = { silenceMs?: number; pausesMs?: readonly number[]; life?: LifeLimits };
 
 /** Each try has a key and a certificate of its own. */
 const PAUSES_MS = [1000, 4000, 10_000];
 
 export function openTunnel(api: Api, target: TunnelTarget, patience: Patience = {}): Tunnel {
-  const { silenceMs, pausesMs = PAUSES_MS } = patience;
+  const { silenceMs, pausesMs = PAUSES_MS, life = LIFE_LIMITS } = patience;
   const database = databaseOf(target);
   const slots: (Promise<Session> | undefined)[] = Array.from({ length: target.sessions });
   let next = 0;
@@ -61,27 +62,33 @@ export function openTunnel(api: Api, target: TunnelTarget, patience: Patience = 
     }
   };
 
+  const open = async (told: (error: unknown, ending: Error | undefined) => Error): Promise<pg.Client> => {
+    const slot = next++ % slots.length;
+    for (let attempt = 1; ; attempt++) {
+      const session = await sessionIn(slot);
+      try {
+        const channel = await session.forward();
+        return await openClient(
+          {
+            ...database.login,
+            ssl: database.ssl,
+            stream: () => asSocket(channel),
+            application_name: target.applicationName,
+          },
+          (error) => told(error, session.ending()),
+        );
+      } catch (error) {
+        // That an open session had broken is often found only now.
+        if (!session.ending() || attempt === 3) throw error;
+      }
+    }
+  };
+
   return {
     connect: async () => {
-      const slot = next++ % slots.length;
-      for (let attempt = 1; ; attempt++) {
-        const session = await sessionIn(slot);
-        try {
-          const channel = await session.forward();
-          return await openClient(
-            {
-              ...database.login,
-              ssl: database.ssl,
-              stream: () => asSocket(channel),
-              application_name: target.applicationName,
-            },
-            (error) => connectError(error, database.name, session.ending()),
-          );
-        } catch (error) {
-          // That an open session had broken is often found only now.
-          if (!session.ending() || attempt === 3) throw error;
-        }
-      }
+      const client = await open((error, ending) => connectError(error, database.name, ending));
+      watchLife(client, behindPortal(database.name), () => open(asItIs), life);
+      return client;
     },
     close: async () => {
       closed = true;
@@ -186,11 +193,13 @@ const PERMANENT: Record<string, string> = {
   CERT_HAS_EXPIRED: 'its certificate has expired',
 };
 
+const behindPortal = (name: string): string => `PostgreSQL behind the portal (${name})`;
+
 function connectError(error: unknown, name: string, ending: Error | undefined): Error {
   if (ending) return ending;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const known = PERMANENT[code];
-  const what = `PostgreSQL behind the portal (${name})`;
+  const what = behindPortal(name);
   if (known) return new PermanentError(`${what}: ${known}.`);
   if (error instanceof Error && /does not support SSL/u.test(error.message)) {
     return new PermanentError(`${what} offers no TLS; nothing is read without it.`);
