@@ -66,12 +66,12 @@ export async function deliver<B extends Retryable>(delivery: Delivery<B>, event:
 
 const meantFor = (step: Step, { retry }: Retryable): boolean => retry === undefined || retry === step;
 
-/** Counts a failure, and has it told when it is permanent or has repeated. */
-export async function tellFault(key: FaultKey, generation: number, error: unknown): Promise<void> {
+/** Counts a failure, and has it told when it is permanent, has repeated, or is that of the last attempt there is. */
+export async function tellFault(key: FaultKey, generation: number, error: unknown, isLast = false): Promise<void> {
   const what = safeText(error);
   log.error(what, { place: placeOf(error) });
   const fault = await countFault(key, generation, error instanceof PermanentError, what);
-  if (!isTold(fault)) return;
+  if (!isTold(fault) && !isLast) return;
   const where = `${key.step}${key.subject === undefined ? '' : ` ${key.subject}`}`;
   await writeOutcome(key.runId, 'failed', `${where}: ${what}`, error instanceof ConfigurationError);
   await publish(TOPICS.failures, {

@@ -76,7 +76,7 @@ async function portOf(child: ChildProcess, name: string, logFile: string): Promi
 }
 
 /** As Terraform sets it on the job. */
-export const JOB_RETRIES = 3;
+export const JOB_RETRIES = 2;
 
 /** Runs the export job to its end, with Cloud Run's retries. True if it succeeded. `signal` stops it, as SIGTERM would. */
 export async function runExport(

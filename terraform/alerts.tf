@@ -41,8 +41,8 @@ locals {
     }
     old_backup = {
       name  = "Commons Mirror: the backup is too old"
-      query = "max(max_over_time(${local.promql.backup_age}[${var.silence_hours}h])) > ${26 * 3600}"
-      text  = "The last run mirrored a backup that was older than 26 hours: backups are made every 24. Next: look at the backups of the database."
+      query = "max(max_over_time(${local.promql.backup_age}[${var.silence_hours}h])) > ${local.max_backup_age_hours * 3600}"
+      text  = "The last run mirrored a backup that was older than source.maxBackupAgeHours in mirror.yaml, ${local.max_backup_age_hours} hours. Next: look at the backups of the database."
     }
     slow_burn = {
       name  = "Commons Mirror: coverage falls"

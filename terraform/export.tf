@@ -18,8 +18,8 @@ resource "google_cloud_run_v2_job" "export" {
       service_account = google_service_account.export.email
       # Per attempt; half of the way to the next run of a day with two.
       timeout = "21600s"
-      # An attempt that finds its run failed for good ends at once.
-      max_retries = 3
+      # Three attempts: what fails the third one is told and fails the run.
+      max_retries = 2
 
       containers {
         image   = var.image

@@ -12,6 +12,8 @@ locals {
   source    = try(local.config.source.type, "url")
   coverage  = try(local.config.coverage.total, 0.999)
 
+  max_backup_age_hours = try(local.config.source.maxBackupAgeHours, 12)
+
   # Bucket names are global: the project's name makes them unique.
   data_bucket   = "${local.project}-mirror-data"
   ledger_bucket = "${local.project}-mirror-ledger"

@@ -4,6 +4,7 @@ import { log, withLabels } from '../cloud/log.ts';
 import { closePubSub } from '../cloud/pubsub.ts';
 import { tellFault } from '../deliver.ts';
 import { environment } from '../environment.ts';
+import { TOLD_AT_ATTEMPT } from '../ledger/faults.ts';
 import { outcomeOf } from '../ledger/run.ts';
 import { parseConfig, type ConfigFile } from '../mirror/config.ts';
 import { PermanentError, SafeError, safeText } from '../mirror/errors.ts';
@@ -13,7 +14,7 @@ import { withSource } from './with-source.ts';
 
 /**
  * The export's entry point: a Cloud Run job. Exit 0: exported, or another run is live; 1: failed. Cloud Run starts a failed
- * task again; an attempt that finds the run failed for good ends at once.
+ * task again, as often as a fault may come before it is told; an attempt that finds the run failed for good ends at once.
  */
 async function main(): Promise<number> {
   const { CLOUD_RUN_EXECUTION: execution = randomUUID(), TRIGGER: trigger } = environment();
@@ -45,7 +46,9 @@ async function main(): Promise<number> {
       });
       return 0;
     } catch (error) {
-      await tellFault({ runId, step: 'export', delivery: 'original' }, 0, error);
+      // An attempt that was killed has counted no fault: the last one tells all the same.
+      const isLast = attempt >= TOLD_AT_ATTEMPT;
+      await tellFault({ runId, step: 'export', delivery: 'original' }, 0, error, isLast);
       return 1;
     }
   });

@@ -1,6 +1,8 @@
 import type { Point } from '../cloud/monitoring.ts';
 import type { Loaded } from '../ledger/progress.ts';
 import { coverage, totalOf } from '../mirror/coverage.ts';
+import { startOf } from '../mirror/names.ts';
+import type { Plan } from '../mirror/plan.ts';
 import { tableText } from '../mirror/table-pattern.ts';
 
 /**
@@ -24,4 +26,12 @@ export function coveragePoints({ tables, at }: Loaded): Point[] {
     rows('loaded', total.loaded),
     rows('error', total.errors),
   ];
+}
+
+/** How old the mirrored backup was when the run began, in seconds; one that was made for the run is younger still. */
+export function backupPoints({ runId, backup }: Pick<Plan, 'runId' | 'backup'>): Point[] {
+  if (!backup) return [];
+  const end = startOf(runId);
+  const age = Math.max(0, (end.getTime() - Date.parse(backup.createdAt)) / 1000);
+  return [{ metric: 'backup_age', labels: {}, value: { doubleValue: age }, kind: 'GAUGE', end }];
 }

@@ -105,8 +105,8 @@ run "services" {
     error_message = "One image, by digest."
   }
   assert {
-    condition     = one(one(google_cloud_run_v2_job.export.template).template).max_retries == 3 && one(one(google_cloud_run_v2_job.export.template).template).timeout == "21600s" && !google_cloud_run_v2_job.export.deletion_protection
-    error_message = "The export has three retries and six hours for each."
+    condition     = one(one(google_cloud_run_v2_job.export.template).template).max_retries == 2 && one(one(google_cloud_run_v2_job.export.template).template).timeout == "21600s" && !google_cloud_run_v2_job.export.deletion_protection
+    error_message = "The export has two retries and six hours for each attempt."
   }
   assert {
     condition     = keys(google_cloud_run_v2_service_iam_member.push) == keys(google_pubsub_subscription.push) && alltrue([for each in google_cloud_run_v2_service_iam_member.push : each.member == "serviceAccount:mirror-push@commons-local.iam.gserviceaccount.com"])
@@ -246,6 +246,10 @@ run "alerts" {
   assert {
     condition     = one(one(google_monitoring_alert_policy.alert["silence"].conditions).condition_prometheus_query_language).query == "(sum(increase(logging_googleapis_com:user_commons_mirror_published{monitored_resource=\"cloud_run_revision\"}[14h])) or vector(0)) < 1"
     error_message = "14 hours without a publication are told."
+  }
+  assert {
+    condition     = endswith(one(one(google_monitoring_alert_policy.alert["old_backup"].conditions).condition_prometheus_query_language).query, "> ${try(yamldecode(file("../mirror.yaml")).source.maxBackupAgeHours, 12) * 3600}")
+    error_message = "A backup is too old from mirror.yaml's age on."
   }
   assert {
     condition     = google_monitoring_slo.coverage.goal == 0.999 && google_monitoring_slo.coverage.rolling_period_days == 28

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { TOLD_AT_ATTEMPT } from '../../functions/ledger/faults.ts';
 import { ConfigSchema } from '../../functions/mirror/config.ts';
 import { TOPICS } from '../../functions/mirror/messages.ts';
 import { bucketsOf, DATA_LIFETIME_MS, loadingDataset, SLI_TABLE } from '../../functions/mirror/names.ts';
 import { MANIFEST_PREFIX } from '../../functions/mirror/plan.ts';
 import { SLI_FIELDS } from '../../functions/mirror/schema.ts';
-import { coveragePoints } from '../../functions/sli/points.ts';
+import { backupPoints, coveragePoints } from '../../functions/sli/points.ts';
 import { JOB_RETRIES } from '../../local/processes.ts';
 import { DEAD_SUBSCRIPTION, SUBSCRIPTION_SETTINGS, SUBSCRIPTIONS } from '../../local/topology.ts';
 import { entries, literal, local, nested, readTerraform, resource } from './hcl.ts';
@@ -102,11 +103,25 @@ test("mirror.yaml's defaults", () => {
   assert.equal(local(terraform, 'time_zone'), `try(local.config.timeZone, "${timeZone}")`);
   assert.equal(local(terraform, 'coverage'), `try(local.config.coverage.total, ${coverage.total})`);
   assert.equal(local(terraform, 'source'), `try(local.config.source.type, "${source.type}")`);
+  const restored = ConfigSchema.parse({
+    project: 'commons-test',
+    region: 'us-central1',
+    location: 'US',
+    dataset: 'commons',
+    source: { type: 'aptible', environment: 'production', database: 'commons' },
+  }).source;
+  assert(restored.type === 'aptible');
+  assert.equal(
+    local(terraform, 'max_backup_age_hours'),
+    `try(local.config.source.maxBackupAgeHours, ${restored.maxBackupAgeHours})`,
+  );
 });
 
 test("the job's retries", () => {
   const task = nested(resource(terraform, 'google_cloud_run_v2_job', 'export'), 'template', 'template');
   assert.equal(literal(task, 'max_retries'), JOB_RETRIES);
+  // No attempt comes after the fault has been told.
+  assert.equal(JOB_RETRIES + 1, TOLD_AT_ATTEMPT);
 });
 
 test('environment variables', () => {
@@ -142,12 +157,15 @@ test('metrics are declared as they are written', () => {
     parts: 1,
   };
   const written = new Map(
-    coveragePoints({ tables: [counts], at }).map(({ metric, kind, labels, value }) => [
+    [
+      ...coveragePoints({ tables: [counts], at }),
+      ...backupPoints({ runId: '20261122T030000Z', backup: { id: 1, createdAt: '2026-11-22T02:30:00.000Z' } }),
+    ].map(({ metric, kind, labels, value }) => [
       metric,
       { kind, labels: Object.keys(labels), type: 'doubleValue' in value ? 'DOUBLE' : 'INT64' },
     ]),
   );
-  assert.ok(written.size > 0);
+  assert.deepEqual([...written.keys()], ['coverage', 'rows', 'backup_age']);
   for (const [metric, { kind, labels, type }] of written) {
     const descriptor = resource(terraform, 'google_monitoring_metric_descriptor', metric);
     assert.equal(literal(descriptor, 'type'), `custom.googleapis.com/commons_mirror/${metric}`);
@@ -158,6 +176,16 @@ test('metrics are declared as they are written', () => {
       .map((block) => literal(block, 'key'));
     assert.deepEqual(declared, labels);
   }
+});
+
+test('the age of a backup is told once a run, in seconds at its start', () => {
+  const runId = '20261122T030000Z';
+  const point = { metric: 'backup_age', labels: {}, kind: 'GAUGE', end: new Date('2026-11-22T03:00:00Z') };
+  const backupAt = (createdAt: string): object[] => backupPoints({ runId, backup: { id: 1, createdAt } });
+  assert.deepEqual(backupAt('2026-11-22T01:00:00.500Z'), [{ ...point, value: { doubleValue: 7199.5 } }]);
+  // Made for the run.
+  assert.deepEqual(backupAt('2026-11-22T03:02:00.000Z'), [{ ...point, value: { doubleValue: 0 } }]);
+  assert.deepEqual(backupPoints({ runId, backup: undefined }), []);
 });
 
 test('the publication that the alerts count is the line that views logs', () => {
