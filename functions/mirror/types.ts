@@ -58,6 +58,12 @@ export type Mapping = {
 
 const asIs: Mapping = { bigquery: 'STRING' };
 
+/** Further base types of PostgreSQL 13 to 18, all exact as their text. */
+const SERVER_TYPES =
+  'regclass regcollation regconfig regdictionary regnamespace regoper regoperator regproc regprocedure regrole regtype \
+aclitem refcursor pg_snapshot txid_snapshot gtsvector pg_node_tree pg_ndistinct pg_dependencies pg_mcv_list \
+pg_brin_bloom_summary pg_brin_minmax_multi_summary'.split(' ');
+
 const BASE_TYPES: Record<string, Mapping> = {
   // integers
   int2: { bigquery: 'INT64' },
@@ -113,9 +119,13 @@ const BASE_TYPES: Record<string, Mapping> = {
   path: asIs,
   polygon: asIs,
   circle: asIs,
+  cube: asIs,
+  jsonpath: asIs,
+  // the server's own
   pg_lsn: asIs,
   xid8: asIs,
   tid: asIs,
+  ...Object.fromEntries(SERVER_TYPES.map((name) => [name, asIs])),
   // PostGIS: the text form is EWKB in hexadecimal; EWKT is exact too and readable
   geometry: { bigquery: 'STRING', copy: (c, _refusal, _version, schema) => `${identifier(schema)}.st_asewkt(${c})` },
   geography: { bigquery: 'STRING', copy: (c, _refusal, _version, schema) => `${identifier(schema)}.st_asewkt(${c})` },
