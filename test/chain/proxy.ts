@@ -22,6 +22,8 @@ export type Proxy = {
   route: (prefix: string, target: string) => void;
   /** The newest rule looks first. Gives what takes the rule out again. */
   rule: (rule: Rule) => () => void;
+  /** Told of every request as it comes, and of the answer that it will have been given. */
+  observe: (observer: (request: Passing, answer: Promise<Answer>) => void) => void;
   close: () => Promise<void>;
 };
 
@@ -41,6 +43,7 @@ export function refusal(status: number, reason: string, message = 'Refused by a 
 export async function openProxy(): Promise<Proxy> {
   const rules: Rule[] = [];
   const routes = new Map<string, string>();
+  const observers: ((request: Passing, answer: Promise<Answer>) => void)[] = [];
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { method = 'GET', url = '/', headers } = request;
     const body = await readBody(request);
@@ -54,7 +57,9 @@ export async function openProxy(): Promise<Proxy> {
       forward: () => send(target, method, headers, body),
     };
     // A target that broke off is a caller's broken connection.
-    const answer = await (firstOf(rules, passing) ?? passing.forward()).catch(() => LOST);
+    const answering = (firstOf(rules, passing) ?? passing.forward()).catch(() => LOST);
+    for (const observer of observers) observer(passing, answering);
+    const answer = await answering;
     if (answer.status === 0) {
       response.destroy();
       return;
@@ -73,6 +78,7 @@ export async function openProxy(): Promise<Proxy> {
         if (at >= 0) rules.splice(at, 1);
       };
     },
+    observe: (observer) => void observers.push(observer),
     close: server.close,
   };
 }

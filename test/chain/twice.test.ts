@@ -103,7 +103,8 @@ test('a run whose messages all come twice, and then backwards, is the run of mes
   assert.equal((await harness.slack()).length, 1);
 });
 
-test('chunks that finish together publish the run once', async (t) => {
+const skip = process.env['TEST_PUBSUB_ENDPOINT'] !== undefined && "Google's emulator pushes two messages at a time";
+test('chunks that finish together publish the run once', { skip }, async (t) => {
   const { url } = await testDatabase(t, SOURCE);
   // All completions of loads are held until the last is there, and then arrive at one moment.
   const waiting = new Set<string>();
