@@ -96,6 +96,7 @@ export async function openStack(options: StackOptions): Promise<Stack> {
       : await open(
           openBigQuery({
             file: data.path('warehouse.duckdb'),
+            warm: true,
             locate: storage
               ? async (uri) => storage.locate(...objectOf(uri))
               : (uri) => downloaded(uri, storageUrl, data.path('downloads')),

@@ -50,7 +50,7 @@ export type Transaction = {
   removeDataset: (dataset: Dataset) => Promise<void>;
   putTable: (key: TableKey, table: Table) => Promise<void>;
   removeTable: (key: TableKey) => Promise<void>;
-  /** Keeps a job's resource; the catalogue in memory does not hold it. */
+  /** Keeps the resource of a job that has ended, once; the catalogue in memory does not hold it. */
   putJob: (id: string, resource: Record<string, unknown>) => Promise<void>;
   removeJob: (id: string) => Promise<void>;
 };
@@ -73,6 +73,8 @@ export async function openCatalog(file: string, now: () => number) {
     // Rows of a table have no order in BigQuery; loads and copies run in parallel for it.
     preserve_insertion_order: 'false',
     temp_directory: `${file}.tmp`,
+    // A checkpoint compresses what is new: better once at the end than while a run waits for it.
+    wal_autocheckpoint: '256MB',
   });
   const datasets = new Map<string, Dataset>();
   const tables = new Map<string, Map<string, Table>>();
@@ -109,6 +111,7 @@ export async function openCatalog(file: string, now: () => number) {
     now,
     /** A connection for reading, closed behind `work`. */
     withConnection,
+    warm,
     transaction,
     locked,
     findDataset: (project: string, id: string): Dataset | undefined => datasets.get(datasetKey(project, id)),
@@ -157,6 +160,19 @@ export async function openCatalog(file: string, now: () => number) {
     }
   }
 
+  /** Makes so many connections with BigQuery's functions before anybody waits for one. */
+  async function warm(count: number): Promise<void> {
+    if (count === 0) return;
+    const { promise: all, resolve } = Promise.withResolvers<void>();
+    let made = 0;
+    const hold = (): Promise<void> => {
+      made += 1;
+      if (made === count) resolve();
+      return all;
+    };
+    await Promise.all(Array.from({ length: count }, () => withConnection(hold, 'functions')));
+  }
+
   /** Runs `work` in a transaction; what it put into the catalogue shows in memory once it has committed. */
   async function transaction<T>(
     work: (transaction: Transaction) => Promise<T>,
@@ -164,12 +180,14 @@ export async function openCatalog(file: string, now: () => number) {
   ): Promise<T> {
     return withConnection(async (connection) => {
       const effects: (() => void)[] = [];
-      const put = async (kind: string, id: string, resource: unknown): Promise<void> => {
+      const remove = async (kind: string, id: string): Promise<void> => {
         await connection.run(`DELETE FROM ${privateSchema}.${kind} WHERE id = $1`, [id]);
-        if (resource !== undefined) {
-          await connection.run(`INSERT INTO ${privateSchema}.${kind} VALUES ($1, $2)`, [id, JSON.stringify(resource)]);
-        }
       };
+      const put = async (kind: string, id: string, resource: unknown, known: boolean): Promise<void> => {
+        if (known) await remove(kind, id);
+        await connection.run(`INSERT INTO ${privateSchema}.${kind} VALUES ($1, $2)`, [id, JSON.stringify(resource)]);
+      };
+      const touched = new Set<string>();
       await connection.run('BEGIN');
       let committed = false;
       try {
@@ -177,27 +195,29 @@ export async function openCatalog(file: string, now: () => number) {
           connection,
           putDataset: async (dataset) => {
             const key = datasetKey(dataset.project, dataset.id);
-            await put('datasets', key, dataset);
+            await put('datasets', key, dataset, true);
             effects.push(() => datasets.set(key, dataset));
           },
           removeDataset: async (dataset) => {
             const key = datasetKey(dataset.project, dataset.id);
-            await put('datasets', key, undefined);
+            await remove('datasets', key);
             effects.push(() => {
               datasets.delete(key);
               tables.delete(key);
             });
           },
           putTable: async (key, table) => {
-            await put('tables', tableId(key), table);
+            const id = tableId(key);
+            await put('tables', id, table, touched.has(id) || tablesOf(key.project, key.dataset).has(key.table));
+            touched.add(id);
             effects.push(() => tablesOf(key.project, key.dataset).set(key.table, table));
           },
           removeTable: async (key) => {
-            await put('tables', tableId(key), undefined);
+            await remove('tables', tableId(key));
             effects.push(() => tablesOf(key.project, key.dataset).delete(key.table));
           },
-          putJob: (id, resource) => put('jobs', id, resource),
-          removeJob: (id) => put('jobs', id, undefined),
+          putJob: (id, resource) => put('jobs', id, resource, false),
+          removeJob: (id) => remove('jobs', id),
         });
         await connection.run('COMMIT');
         committed = true;

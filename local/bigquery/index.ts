@@ -27,6 +27,9 @@ type Operation = (call: Call) => unknown;
 
 const sweepMilliseconds = 60_000;
 
+/** One for each lane of jobs that writes, and one that reads. */
+const warmConnections = 3;
+
 /**
  * BigQuery's REST API (v2) over a DuckDB file: a dataset is a schema, a table a table, a view a view; what DuckDB does not know of
  * them is in the schema `_commons_mirror`. What is not implemented answers 501 with its name. After `close` the file opens in
@@ -38,6 +41,8 @@ export async function openBigQuery(options: {
   file: string;
   locate: (uri: string) => Promise<string>;
   now?: () => number;
+  /** Makes ready before anybody asks, in the background. */
+  warm?: boolean;
 }): Promise<{ handle: Handler; close: () => Promise<void> }> {
   const catalog = await openCatalog(options.file, options.now ?? Date.now);
   const scratch = await mkdtemp(join(tmpdir(), 'local-bigquery-'));
@@ -45,6 +50,11 @@ export async function openBigQuery(options: {
   const context: JobContext = { catalog, jobs, answers: openAnswers(catalog), locate: options.locate, scratch };
   const uploads = openUploads(scratch, (project, job, path) => insertJob(context, project, job, path));
   await sweepExpired(catalog);
+  const warming = catalog.warm(options.warm ? warmConnections : 0).then(
+    () => undefined,
+    // Who asks for a connection hears why it cannot be made.
+    () => undefined,
+  );
   let sweeping = Promise.resolve();
   const sweeper = setInterval(() => {
     // A table that cannot be swept now is not seen by anybody, and tried again.
@@ -76,7 +86,7 @@ export async function openBigQuery(options: {
     },
     close: async () => {
       clearInterval(sweeper);
-      await sweeping;
+      await Promise.all([sweeping, warming]);
       await jobs.close();
       await catalog.close();
       await rm(scratch, { recursive: true, force: true });

@@ -53,7 +53,10 @@ type Lane = 'write' | 'read';
 
 export type Jobs = Awaited<ReturnType<typeof openJobs>>;
 
-/** The jobs of earlier processes and this one. A job that a dead process left running has failed; its tables are untouched. */
+/**
+ * The jobs of earlier processes that have ended, and of this one. A job is kept when it ends, together with its work: one that a
+ * dead process left running is unknown, as is one that BigQuery never got, and its tables are untouched.
+ */
 export async function openJobs(catalog: Catalog) {
   const jobs = new Map<string, Job>();
   const running = new Map<Job, { done: Promise<void>; abort: AbortController }>();
@@ -62,11 +65,6 @@ export async function openJobs(catalog: Catalog) {
   for (const [, text] of await catalog.readJobs()) {
     const job = JSON.parse(text) as Job;
     jobs.set(jobKey(job), job);
-    if (job.state === 'DONE') continue;
-    finish(job, {}, [
-      { reason: 'backendError', message: 'Error encountered during execution. Retrying may solve the problem.' },
-    ]);
-    await catalog.transaction((transaction) => transaction.putJob(jobKey(job), job));
   }
 
   return { start, get, list, cancel, remove, settled, close };
@@ -75,10 +73,10 @@ export async function openJobs(catalog: Catalog) {
    * Accepts a job and starts it behind the answer.
    * @throws ApiError 400 for an id that BigQuery does not take, 409 `duplicate` for one that is taken
    */
-  async function start(
+  function start(
     request: { project: string; id?: string | undefined; location: string; configuration: Record<string, unknown> },
     run: JobRun,
-  ): Promise<Job> {
+  ): Job {
     const id = request.id ?? `job_${randomUUID().replaceAll('-', '')}`;
     // BigQuery: "letters (a-z, A-Z), numbers (0-9), underscores (_), or dashes (-). The maximum length is 1,024 characters."
     if (!/^[A-Za-z0-9_-]{1,1024}$/.test(id)) {
@@ -91,12 +89,6 @@ export async function openJobs(catalog: Catalog) {
     const job: Job = { ...request, id, state: 'PENDING', created: catalog.now(), statistics: {}, errors: [] };
     if (jobs.has(jobKey(job))) throw new ApiError(409, 'duplicate', `Already Exists: Job ${jobKey(job)}`);
     jobs.set(jobKey(job), job);
-    try {
-      await catalog.transaction((transaction) => transaction.putJob(jobKey(job), job));
-    } catch (error) {
-      jobs.delete(jobKey(job));
-      throw error;
-    }
     const abort = new AbortController();
     running.set(job, { abort, done: execute(job, run, abort.signal) });
     return job;

@@ -46,7 +46,8 @@ export function callExpression(parser: Parser, parse: Parse): Expression {
   }
   const call = Object.hasOwn(CALLS, name) ? CALLS[name] : undefined;
   if (call === undefined) throw unsupported(`the function ${written}`);
-  if (!ahead(parser, '(') && name.startsWith('CURRENT_')) return call.emit([], { name, part: '', named: new Map(), safe });
+  if (!ahead(parser, '(') && name.startsWith('CURRENT_'))
+    return call.emit([], { name, part: '', named: new Map(), safe });
   const { args, ...rest } = argumentsOf(parser, parse, name, call);
   if (ahead(parser, 'OVER')) throw new InvalidQuery(`Function ${name} does not support an OVER clause`);
   return wrapSafe(call.emit(args, { name, safe, ...rest }), safe && call.safely !== true);

@@ -49,9 +49,10 @@ export function insertStatement(parser: Parser): Dml {
       if (values.length !== names.length) {
         throw new InvalidQuery(`Inserted row has wrong column count; Has ${values.length}, expected ${names.length}`);
       }
-      return `(${values.map((given, index) => value(index, given)).join(', ')})`;
+      return values;
     });
-    return dml(parser, 'insert', target, `${into} VALUES ${rows.join(', ')}`);
+    const groups = alikeRows(rows).map((alike) => valuesQuery(alike, value));
+    return dml(parser, 'insert', target, `${into} ${groups.join(' UNION ALL ')}`);
   }
   const { sql, columns } = parser.query(parser);
   if (columns && columns.length !== names.length) {
@@ -59,6 +60,30 @@ export function insertStatement(parser: Parser): Dml {
   }
   const values = names.map((_, index) => value(index, plain(`"_query"."_${index}"`, [])));
   return dml(parser, 'insert', target, `${into} SELECT ${values.join(', ')} FROM ${countedQuery(sql, names.length)}`);
+}
+
+/** Rows whose values are of the same known types and kinds of literal; a row with a value of unknown type is alone. */
+function alikeRows(rows: Expression[][]): Expression[][][] {
+  const groups = new Map<string, Expression[][]>();
+  for (const [index, row] of rows.entries()) {
+    const known = row.every(({ type }) => type !== undefined && type !== 'ARRAY' && type !== 'STRUCT');
+    const signature = known ? row.map(({ type, literal }) => `${type} ${literal}`).join() : String(index);
+    groups.set(signature, [...(groups.get(signature) ?? []), row]);
+  }
+  return [...groups.values()];
+}
+
+/** Rows that are alike as one query, so that the conversions to the columns' types are planned once and not for every value. */
+function valuesQuery(rows: Expression[][], value: (index: number, given: Expression) => string): string {
+  const [first = []] = rows;
+  if (rows.length === 1) return `SELECT ${first.map((given, index) => value(index, given)).join(', ')}`;
+  const names = first.map((_, index) => `"_${index}"`);
+  const cells = first.map(({ type, literal }, index) =>
+    plain(`"_row".${names[index]}`, [], { ...(type && { type }), ...(literal && { literal }) }),
+  );
+  const written = rows.map((row) => `(${row.map(({ sql }) => sql).join(', ')})`).join(', ');
+  const converted = cells.map((cell, index) => value(index, cell)).join(', ');
+  return `SELECT ${converted} FROM (VALUES ${written}) AS "_row"(${names.join(', ')})`;
 }
 
 function refuseDefault(): never {
