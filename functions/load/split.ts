@@ -45,6 +45,7 @@ export type Origin = {
 /** One row per bad source row: where it is from, every failing column with its reason, every column's raw text. */
 export function badRows(split: Split, origin: Origin): string {
   const names = reasonNames(split);
+  const failure = unlike(split, 'failure_');
   const failures = fallible(split).map(({ name, postgresType, bigquery }, i) => {
     const fields = [
       `${literal(name)} AS column_name`,
@@ -61,7 +62,7 @@ export function badRows(split: Split, origin: Origin): string {
   ${literal(origin.schema)} AS source_schema,
   ${literal(origin.table)} AS source_table,
   ${origin.part === null ? 'CAST(NULL AS STRING)' : literal(origin.part)} AS part,
-  ARRAY(SELECT AS STRUCT f.* FROM UNNEST([${failures.join(', ')}]) AS f WHERE f.reason IS NOT NULL) AS failures,
+  ARRAY(SELECT AS STRUCT ${failure}.* FROM UNNEST([${failures.join(', ')}]) AS ${failure} WHERE ${failure}.reason IS NOT NULL) AS failures,
   [${raw.join(', ')}] AS raw_row
 FROM ${judged(split)}
 WHERE ${names.map((name) => `${name} IS NOT NULL`).join(' OR ')}`;
@@ -73,11 +74,17 @@ const fallible = ({ columns, oversize }: Split): ColumnPlan[] =>
 
 /** Names for the reasons, unlike any column of the table: `reason_0`, or with as many underscores as it takes. */
 function reasonNames(split: Split): string[] {
-  let prefix = 'reason_';
-  while (split.columns.some(({ name }) => name.toLowerCase().startsWith(prefix))) prefix += '_';
+  const prefix = unlike(split, 'reason_');
   const names = fallible(split).map((_, i) => `${prefix}${i}`);
   // A table of nothing but text refuses nothing; the statements stay well-formed.
   return names.length > 0 ? names : ['CAST(NULL AS STRING)'];
+}
+
+/** A name that no column of the table starts with. */
+function unlike({ columns }: Split, wanted: string): string {
+  let prefix = wanted;
+  while (columns.some(({ name }) => name.toLowerCase().startsWith(prefix))) prefix += '_';
+  return prefix;
 }
 
 /** The staging table with a reason per fallible column: NULL where the value is good. */

@@ -30,9 +30,11 @@ export function parseJson(text: string): Json {
   };
 
   const value = (depth: number): Json => {
-    if (depth > DEEPEST) throw new JsonError(`Max nesting of ${DEEPEST} has been exceeded while parsing JSON document`);
     skip();
     const character = text[at];
+    const isNesting = character === '{' || character === '[';
+    if (isNesting && depth > DEEPEST)
+      throw new JsonError(`Max nesting of ${DEEPEST} has been exceeded while parsing JSON document`);
     if (character === '{') return object(depth);
     if (character === '[') return array(depth);
     if (character === '"') return { kind: 'string', value: string() };
