@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { parseConfig, type ConfigFile } from '../functions/mirror/config.ts';
+import type { Preview } from '../functions/export/aptible/preview.ts';
 import { ConfigurationError } from '../functions/mirror/errors.ts';
 import { runIdOf } from '../functions/mirror/names.ts';
 import { tablesOf, type Plan } from '../functions/mirror/plan.ts';
 import { tableText } from '../functions/mirror/table-pattern.ts';
 import { parseArguments, UsageError, type Options } from './arguments.ts';
+import { chooseTarget } from './target.ts';
 
 const options = {
   source: {
@@ -22,10 +24,15 @@ const options = {
 
 export const command = {
   summary:
-    'What a run would do, without moving a byte: tables, rows, columns with both types, what is left out and why.',
+    'What a run would do, without moving a byte: tables, rows, columns with both types, what is left out and why; ' +
+    'of a source on Aptible: which backup it would mirror.',
   options,
   run: async (args: string[]): Promise<number> => {
     const { values } = parseArguments('plan', args, options);
+    const named = values.config === undefined ? undefined : await readConfig(values.config);
+    if (values.source === undefined && named?.config.source.type === 'aptible') {
+      return planOfBackup(named, values.config, values.json ?? false);
+    }
     const url = values.source ?? process.env['SOURCE_URL'];
     if (url === undefined)
       throw new UsageError('commons-mirror plan: wants a database. Next: --source URL, or set SOURCE_URL');
@@ -33,7 +40,7 @@ export const command = {
     const { takeSnapshot } = await import('../functions/export/snapshot.ts');
     const source = urlSource(url, 'commons-mirror plan');
     try {
-      const file = await configFile(values.config, url);
+      const file = named ?? (await configForDatabase(url));
       const run = { runId: runIdOf(new Date()), attempt: 1, trigger: 'manual' as const };
       const { plan, client } = await takeSnapshot(source, file, run);
       await client.end();
@@ -45,15 +52,45 @@ export const command = {
   },
 };
 
-async function configFile(name: string | undefined, url: string): Promise<ConfigFile> {
-  if (name === undefined) {
-    const { configForAll } = await import('../local/config-for-all.ts');
-    return parseConfig(await configForAll(url), 'mirror.yaml (made for this database)');
-  }
+async function configForDatabase(url: string): Promise<ConfigFile> {
+  const { configForAll } = await import('../local/config-for-all.ts');
+  return parseConfig(await configForAll(url), 'mirror.yaml (made for this database)');
+}
+
+async function readConfig(name: string): Promise<ConfigFile> {
   const text = await readFile(name, 'utf8').catch(() => {
     throw new ConfigurationError(`${name} cannot be read. Next: name an existing mirror.yaml with --config`);
   });
   return parseConfig(text, name);
+}
+
+/** Tables are known only once the backup is restored; what can be told before is which backup that would be. */
+async function planOfBackup({ config }: ConfigFile, file: string | undefined, json: boolean): Promise<number> {
+  const { source, project } = config;
+  if (source.type !== 'aptible') return 1;
+  await chooseTarget({ ...(file !== undefined && { config: file }) });
+  const { aptibleApi } = await import('../functions/export/aptible/login.ts');
+  const { previewBackup } = await import('../functions/export/aptible/preview.ts');
+  const preview = await previewBackup(aptibleApi(), source);
+  console.log(json ? JSON.stringify(preview, null, 2) : describePreview(preview, project, source.maxBackupAgeHours));
+  return preview.choice === 'none' ? 1 : 0;
+}
+
+function describePreview({ newest, published, ...preview }: Preview, project: string, limitHours: number): string {
+  const age = newest && `backup ${newest.id}, taken ${newest.createdAt}, ${newest.ageHours.toFixed(1)} hours old`;
+  const chosen = {
+    newest: `${age} (allowed are ${limitHours})`,
+    'a new one': `a new one, since ${preview.why}${age ? `; the newest: ${age}` : ''}`,
+    none: `none: ${preview.why}`,
+  };
+  const seen = 'unknown' in published ? `not known (${published.unknown})` : (published.createdAt ?? 'none yet');
+  return [
+    `Source: ${preview.environment}/${preview.database} on Aptible, source.backup: ${preview.policy}`,
+    `Backup: ${chosen[preview.choice]}`,
+    `Published now: ${seen}`,
+    `Restored into: ${preview.restoreInto}, as mirror-${project}-<run>-<attempt>, and removed at the end`,
+    'Its tables are known once it is restored. For their plan, name a copy of the database: --source URL',
+  ].join('\n');
 }
 
 function describePlan(plan: Plan): string {

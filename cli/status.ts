@@ -27,7 +27,7 @@ export const command = {
       return 0;
     }
     if (runs.length === 0) console.log('No run yet.');
-    for (const { runId, shard, trigger, state, coverage, reason } of runs) {
+    for (const { runId, shard, trigger, state, coverage, reason, restore } of runs) {
       const line = [
         runId,
         state.padEnd(10),
@@ -37,6 +37,7 @@ export const command = {
       ];
       console.log(line.join('  ').trimEnd());
       if (reason && state !== 'published') console.log(`    ${reason.replaceAll('\n', '\n    ')}`);
+      if (restore !== undefined && (only !== undefined || state === 'running')) console.log(`    ${restore}`);
     }
     const [run] = runs;
     if (only === undefined || !run) return 0;

@@ -70,8 +70,8 @@ const meantFor = (step: Step, { retry }: Retryable): boolean => retry === undefi
 export async function tellFault(key: FaultKey, generation: number, error: unknown, isLast = false): Promise<void> {
   const what = safeText(error);
   log.error(what, { place: placeOf(error) });
-  const fault = await countFault(key, generation, error instanceof PermanentError, what);
-  if (!isTold(fault) && !isLast) return;
+  const fault = await countFault(key, generation, error instanceof PermanentError || isLast, what);
+  if (!isTold(fault)) return;
   const where = `${key.step}${key.subject === undefined ? '' : ` ${key.subject}`}`;
   await writeOutcome(key.runId, 'failed', `${where}: ${what}`, error instanceof ConfigurationError);
   await publish(TOPICS.failures, {

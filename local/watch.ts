@@ -34,6 +34,11 @@ export async function watchRun(
     if (runId !== undefined && changed !== seen) {
       seen = changed;
       const [status, restore] = await Promise.all([statusOf(runId), restoreOf(runId)]);
+      const { now } = restore;
+      if (now && !told.has(`${now.phase} ${now.attempt} begun`)) {
+        told.add(`${now.phase} ${now.attempt} begun`);
+        say(`aptible ${now.phase}: begun`);
+      }
       for (const { phase, attempt, startedAt, endedAt } of restore.phases) {
         const name = `${phase} ${attempt}`;
         if (!told.has(name)) say(`aptible ${phase}: done in ${seconds(startedAt, endedAt)} s`);

@@ -14,6 +14,7 @@ import { faultsOf, isTold, type Fault } from './faults.ts';
 import { ledger, runPath } from './index.ts';
 import { liveLease } from './lease.ts';
 import { markerOf } from './markers.ts';
+import { restoreOf, restoreText } from './restores.ts';
 import { findPlan, outcomeOf, type Outcome } from './run.ts';
 
 /** What the ledger says of runs, for the page and for the command line. */
@@ -33,6 +34,8 @@ export type RunStatus = {
   state: Outcome['state'] | 'running';
   reason: string;
   coverage: number | undefined;
+  /** Of a run of a backup: which one, and how far its restore is. */
+  restore?: string;
   steps: StepStatus[];
 };
 
@@ -48,13 +51,15 @@ export async function runIds(): Promise<string[]> {
 }
 
 export async function statusOf(runId: string): Promise<RunStatus> {
-  const [claim, plan, outcome, faults, lease] = await Promise.all([
+  const [claim, plan, outcome, faults, lease, restored] = await Promise.all([
     ledger.read(`${runPath(runId)}claim.json`, ClaimSchema),
     findPlan(runId),
     outcomeOf(runId),
     faultsOf(runId),
     liveLease(),
+    restoreOf(runId),
   ]);
+  const restore = restoreText(restored, lease?.runId === runId, Date.now());
   const steps = await stepsOf(runId, plan, faults);
   const failed = steps.find(({ state }) => state === 'failed');
   // An export that was killed has left neither a result nor a word; its lease has run out.
@@ -68,6 +73,7 @@ export async function statusOf(runId: string): Promise<RunStatus> {
     state: died ? 'failed' : outcome?.state === 'failed' && !failed ? 'running' : (outcome?.state ?? 'running'),
     reason: died ? 'The export ended without a result; it was stopped or killed.' : (outcome?.reason ?? ''),
     coverage: await coverageOf(runId, plan),
+    ...(restore !== undefined && { restore }),
     steps,
   };
 }

@@ -39,7 +39,7 @@ const STYLE = `
 `;
 
 function section({ status, plan }: Run, dataBucket: string): string {
-  const { runId, shard, trigger, state, reason, coverage } = status;
+  const { runId, shard, trigger, state, reason, coverage, restore } = status;
   const rows = status.steps.map((step) => stepRow(step, runId, plan, dataBucket)).join('\n');
   const accept =
     state === 'blocked'
@@ -50,6 +50,7 @@ function section({ status, plan }: Run, dataBucket: string): string {
 <span>shard ${escape(shard ?? 'not planned yet')}</span><span>${escape(trigger)}</span>
 <span>coverage ${coverage === undefined ? 'not known yet' : percent(coverage)}</span></header>
 ${reason && state !== 'published' ? `<p>${escape(reason).replaceAll('\n', '<br>')}</p>` : ''}${accept}
+${restore === undefined ? '' : `<p>${escape(restore)}</p>`}
 <table>
 <tr><th>Step</th><th>Chunk</th><th>State</th><th>Seconds</th><th></th></tr>
 ${rows}

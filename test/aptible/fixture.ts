@@ -17,7 +17,7 @@ export const PROJECT = 'commons-test';
 const LEDGER = 'test-ledger';
 
 /** A ledger on the local Cloud Storage. One per process: the functions' modules read the environment once. */
-export async function openLedger(): Promise<{ close: () => Promise<void> }> {
+export async function openLedger(bucket = LEDGER): Promise<{ close: () => Promise<void> }> {
   const directory = await mkdtemp(path.join(tmpdir(), 'aptible-ledger-'));
   const storage = await openStorage({ directory, publish: async () => {} });
   const server = await serve(storage.handle);
@@ -25,11 +25,11 @@ export async function openLedger(): Promise<{ close: () => Promise<void> }> {
     GOOGLE_CLOUD_PROJECT: PROJECT,
     BIGQUERY_LOCATION: 'US',
     DATA_BUCKET: 'test-data',
-    LEDGER_BUCKET: LEDGER,
+    LEDGER_BUCKET: bucket,
     KMS_KEY: 'google-managed',
     STORAGE_ENDPOINT: server.url,
   });
-  for (const name of [LEDGER, 'test-data']) {
+  for (const name of [bucket, 'test-data']) {
     const made = await fetch(`${server.url}/storage/v1/b?project=${PROJECT}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },

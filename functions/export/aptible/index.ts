@@ -107,7 +107,7 @@ export async function sweepAptible(
 }
 
 /** Where the backups are, and where they are restored to. */
-async function findPlaces(api: Api, config: AptibleConfig): Promise<{ into: Account; database: Database }> {
+export async function findPlaces(api: Api, config: AptibleConfig): Promise<{ into: Account; database: Database }> {
   const from = await findAccount(api, config.environment);
   const into = config.restoreInto === undefined ? from : await findAccount(api, config.restoreInto);
   const database = await findDatabase(api, config.database, from);
@@ -137,7 +137,7 @@ async function backupOf(
 }
 
 /** When the backup was taken that analysts see now. */
-async function publishedAt(): Promise<string | undefined> {
+export async function publishedAt(): Promise<string | undefined> {
   const published = await publication();
   const plan = published && (await findPlan(published.value.runId));
   return plan?.backup?.createdAt;
