@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { Client, escapeIdentifier } from 'pg';
+import { testDatabase } from '../postgres.ts';
+import { compareRun } from './compare.ts';
+import { LOADING, openValuesHarness, type ValuesHarness } from './harness.ts';
+import { canonicalCell } from './judge.ts';
+import { openSource } from './source.ts';
+import { openWarehouse } from './warehouse.ts';
+
+/**
+ * Tables of `SQL literal → what BigQuery has`, each value taken through export and load. Every value that fits goes both ways: in a
+ * table that BigQuery loads as it is, and in one that it refuses, which is split by SQL.
+ */
+export type Group = {
+  /** The column's type in PostgreSQL, and the one in BigQuery as its API names it. */
+  type: string;
+  bigquery: string;
+  values: Case[];
+};
+/** As BigQuery's API writes it; timestamps in UTC, JSON with sorted keys. Or the reason that stands in the errors table. */
+export type Case = [literal: string, expected: string | Refused];
+export type Refused = { refused: string };
+export const refused = (reason: string): Refused => ({ refused: reason });
+
+let opened: Promise<ValuesHarness> | undefined;
+after(async () => (await opened)?.close());
+
+/** `setup` is SQL that makes what the types need. */
+export function testCases(title: string, groups: readonly Group[], setup = ''): void {
+  test(title, async (t) => {
+    const { url } = await testDatabase(t, setup);
+    const typed = groups.map((group) => ({ ...group, values: group.values.filter(([, each]) => isHeld(each)) }));
+    const statements = [...fill('typed', typed), ...fill('divided', groups)];
+    // What makes the second table one that is refused, whatever else is in it.
+    statements.push(`ALTER TABLE divided ADD bait numeric`, `INSERT INTO divided (id, bait) VALUES (0, 'NaN')`);
+    await run(url, statements);
+    const harness = await (opened ??= openValuesHarness());
+    const mirrored = await harness.mirror(url);
+    const warehouse = openWarehouse(harness.bigquery, LOADING);
+    const source = await openSource(url);
+    try {
+      const { wrong } = await compareRun(source, warehouse, mirrored);
+      assert.deepEqual(wrong, []);
+    } finally {
+      await source.end();
+    }
+    for (const [table, of] of [
+      ['typed', typed],
+      ['divided', groups],
+    ] as const) {
+      const id = `${table}_${mirrored.runId}`;
+      const fields = (await warehouse.fields(id)) ?? [];
+      const rows = new Map((await warehouse.rows(id)).map((row) => [row[0], row]));
+      const isDivided = (await warehouse.fields(`${table}_errors_${mirrored.runId}`)) !== undefined;
+      assert.equal(isDivided, table === 'divided');
+      const errors = isDivided ? await warehouse.errorRows(`${table}_errors_${mirrored.runId}`) : [];
+      const reasons = new Map(errors.map(({ raw, failures }) => [raw[0]?.value, failures.map(({ reason }) => reason)]));
+      let row = 0;
+      for (const [column, { type, bigquery, values }] of of.entries()) {
+        await t.test(`${type} is ${bigquery}${isDivided ? ', divided by SQL' : ''}`, () => {
+          assert.equal(fields[column + 1]?.type, bigquery);
+          const found = values.map(([literal]): Case => {
+            const key = String(++row);
+            const cell = rows.get(key)?.[column + 1];
+            if (cell === undefined || cell === null) return [literal, refused(reasons.get(key)?.join() ?? 'lost')];
+            return [literal, canonicalCell(bigquery, cell)];
+          });
+          assert.deepEqual(found, values);
+        });
+      }
+    }
+  });
+}
+
+const isHeld = (expected: Case[1]): boolean => typeof expected === 'string';
+
+/** A column for each group and a row for each value; all else in the row is NULL. */
+function fill(table: string, groups: readonly Group[]): string[] {
+  const columns = groups.map(({ type }, i) => `${columnOf(i, type)} ${type}`);
+  let id = 0;
+  const inserts = groups.flatMap(({ type, values }, i) =>
+    values.map(([literal]) => `INSERT INTO ${table} (id, ${columnOf(i, type)}) VALUES (${++id}, ${literal})`),
+  );
+  return [`CREATE TABLE ${table} (${['id int', ...columns].join(', ')})`, ...inserts];
+}
+
+const columnOf = (i: number, type: string): string => escapeIdentifier(`v${i} ${type}`.slice(0, 60));
+
+async function run(url: string, statements: readonly string[]): Promise<void> {
+  const client = new Client(url);
+  await client.connect();
+  try {
+    for (const statement of statements) {
+      await client.query(statement).catch((error: unknown) => {
+        throw new Error(`${statement.slice(0, 200)}: ${String(error)}`, { cause: error });
+      });
+    }
+  } finally {
+    await client.end();
+  }
+}
