@@ -1,0 +1,3 @@
+import { overGooglePubSub } from './google-pubsub.ts';
+
+await overGooglePubSub(() => import('./sample.test.ts'));
