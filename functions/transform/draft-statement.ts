@@ -13,8 +13,11 @@ export function draftStatement(
   formats: Record<string, readonly string[]>,
   kmsKeyName: string | undefined,
 ): string {
-  const outputs = table.columns.flatMap((plan) =>
-    (formats[plan.source] ?? []).map((format) => ({ plan, format, name: `${plan.name}_${format}` })),
+  const converted = table.columns
+    .map((plan) => ({ plan, wanted: formats[plan.source] ?? [] }))
+    .filter(({ wanted }) => wanted.length > 0);
+  const outputs = converted.flatMap(({ plan, wanted }, index) =>
+    wanted.map((format, place) => ({ plan, format, name: `${plan.name}_${format}`, index, place })),
   );
   const fields: Field[] = [
     ...fieldsOf(table.columns),
@@ -22,14 +25,24 @@ export function draftStatement(
       return { name, type: 'STRING', mode: 'NULLABLE', description: `${plan.name}, Draft.js content as ${format}` };
     }),
   ];
+  const arrays = arrayNames(table, converted.length);
+  const calls = converted.map(({ plan, wanted }, index) => {
+    // Of a missing value TO_JSON_STRING makes the text null, which would read as content.
+    const raw = plan.bigquery === 'JSON' ? `NULLIF(TO_JSON_STRING(${column(plan.name)}), 'null')` : column(plan.name);
+    return `draft(${raw}, [${wanted.map((format) => `'${format}'`).join(', ')}]) AS ${arrays[index]}`;
+  });
   const selected = [
     ...table.columns.map(({ name }) => column(name)),
-    ...outputs.map(({ plan, format, name }) => {
-      // Of a missing value TO_JSON_STRING makes the text null, which would read as content.
-      const raw = plan.bigquery === 'JSON' ? `NULLIF(TO_JSON_STRING(${column(plan.name)}), 'null')` : column(plan.name);
-      return `draft(${raw}, '${format}') AS ${column(name)}`;
-    }),
+    ...outputs.map(({ name, index, place }) => `${arrays[index]}[OFFSET(${place})] AS ${column(name)}`),
   ];
-  const query = `SELECT ${selected.join(', ')}\nFROM ${tableName(project, dataset, source)}`;
+  const read = `(SELECT ${['*', ...calls].join(', ')}\nFROM ${tableName(project, dataset, source)})`;
+  const query = `SELECT ${selected.join(', ')}\nFROM ${read}`;
   return `${draftFunctionSql()}${createTableAs(tableName(project, dataset, target), fields, kmsKeyName, query)}`;
+}
+
+/** Names for the arrays of results, unlike any column of the table: `draft_0`, or with as many underscores as it takes. */
+function arrayNames(table: TablePlan, count: number): string[] {
+  let prefix = 'draft_';
+  while (table.columns.some(({ name }) => name.toLowerCase().startsWith(prefix))) prefix += '_';
+  return Array.from({ length: count }, (_, index) => `${prefix}${index}`);
 }

@@ -72,13 +72,22 @@ export const MAX_DEPTH = 10;
 
 /** Converts one value; the cases are in the table above. Never throws, whatever the value holds. */
 export function convertDraft(raw: string | null, format: DraftFormat): string | null {
+  const results = convertDraftToAll(raw, [format]);
+  return results === null ? null : (results[0] as string);
+}
+
+/** The same for several formats, one result for each in their order: reading the content is half of the work, and done once. */
+export function convertDraftToAll(raw: string | null, formats: DraftFormat[]): string[] | null {
   if (raw === null) return null;
-  if (raw.length <= MAX_INPUT_CHARACTERS) {
-    const content = parseContent(raw);
-    const result = wellFormed(content === null ? convertPlain(raw, format) : convertContent(content, format));
-    if (fitsOutput(result)) return result;
-  }
-  return '[content too large to convert: ' + countCodePoints(raw) + ' characters]';
+  const isShort = raw.length <= MAX_INPUT_CHARACTERS;
+  const content = isShort ? parseContent(raw) : null;
+  return formats.map((format) => {
+    const result = isShort
+      ? wellFormed(content === null ? convertPlain(raw, format) : convertContent(content, format))
+      : null;
+    if (result !== null && fitsOutput(result)) return result;
+    return '[content too large to convert: ' + countCodePoints(raw) + ' characters]';
+  });
 }
 
 // ---- Reading: whatever JSON there is becomes blocks of a known shape ----

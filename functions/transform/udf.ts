@@ -5,14 +5,14 @@ import { stripTypeScriptTypes } from 'node:module';
 export const MAX_INLINE_CODE_BYTES = 32768;
 
 /**
- * The statement that defines `draft(raw STRING, format STRING) RETURNS STRING` for the query that follows it: draft.ts as the
+ * The statement that defines `draft(raw STRING, formats ARRAY<STRING>) RETURNS ARRAY<STRING>` for the query that follows it: draft.ts as the
  * body of a JavaScript UDF, so that BigQuery runs the very code that the tests import.
  *
  * Throws where the source (draft.ts, unless given) is not fit for it: over MAX_INLINE_CODE_BYTES, a module with imports, or
  * text that cannot be carried unchanged.
  */
 export function draftFunctionSql(source = readSource()): string {
-  const body = dropComments(dropExports(stripTypeScriptTypes(source))) + '\nreturn convertDraft(raw, format);\n';
+  const body = dropComments(dropExports(stripTypeScriptTypes(source))) + '\nreturn convertDraftToAll(raw, formats);\n';
   checkRawString(body);
   const bytes = Buffer.byteLength(body);
   if (bytes > MAX_INLINE_CODE_BYTES) {
@@ -20,7 +20,7 @@ export function draftFunctionSql(source = readSource()): string {
       `draft.ts is ${bytes} bytes without types and comments, BigQuery takes ${MAX_INLINE_CODE_BYTES} of inline code: shorten it`,
     );
   }
-  return `CREATE TEMP FUNCTION draft(raw STRING, format STRING) RETURNS STRING LANGUAGE js AS r"""\n${body}""";\n`;
+  return `CREATE TEMP FUNCTION draft(raw STRING, formats ARRAY<STRING>) RETURNS ARRAY<STRING> LANGUAGE js AS r"""\n${body}""";\n`;
 }
 
 function readSource(): string {
