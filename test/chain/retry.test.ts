@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { isDeepStrictEqual, promisify } from 'node:util';
 import { testDatabase } from '../postgres.ts';
@@ -28,7 +29,7 @@ async function shellArguments(command: string): Promise<string[]> {
   return stdout.split('\0').slice(0, -1);
 }
 
-/** Does what `gcloud pubsub topics publish` does with these arguments. */
+/** Does what `gcloud pubsub topics publish` does with these arguments; over Google's emulator, `gcloud` itself does it. */
 async function gcloud(command: string): Promise<void> {
   const [pubsub, topics, publish, topic = '', ...options] = await shellArguments(command);
   assert.deepEqual([pubsub, topics, publish], ['pubsub', 'topics', 'publish']);
@@ -37,6 +38,16 @@ async function gcloud(command: string): Promise<void> {
   assert.equal(option('project'), 'commons-local');
   const attributes = (option('attribute') ?? '').split(',').filter(Boolean);
   const body = JSON.parse(option('message') ?? '') as object;
+  const emulator = process.env['TEST_PUBSUB_ENDPOINT'];
+  if (emulator !== undefined) {
+    const settings = {
+      CLOUDSDK_CONFIG: path.join(harness.directory, 'gcloud'),
+      CLOUDSDK_AUTH_DISABLE_CREDENTIALS: 'true',
+      CLOUDSDK_API_ENDPOINT_OVERRIDES_PUBSUB: `${emulator}/`,
+    };
+    await promisify(execFile)('sh', ['-c', command], { env: { ...process.env, ...settings } });
+    return;
+  }
   await harness.publish(topic, body, Object.fromEntries(attributes.map((pair) => pair.split('=') as [string, string])));
 }
 
