@@ -3,7 +3,7 @@ import { parseConfig, type ConfigFile } from '../functions/mirror/config.ts';
 import type { Preview } from '../functions/export/aptible/preview.ts';
 import { ConfigurationError } from '../functions/mirror/errors.ts';
 import { runIdOf } from '../functions/mirror/names.ts';
-import { tablesOf, type Plan } from '../functions/mirror/plan.ts';
+import { tablesOf, type Plan, type TablePlan } from '../functions/mirror/plan.ts';
 import { tableText } from '../functions/mirror/table-pattern.ts';
 import { parseArguments, UsageError, type Options } from './arguments.ts';
 import { chooseTarget } from './target.ts';
@@ -104,6 +104,7 @@ function describePlan(plan: Plan): string {
         return `    ${source}${renamed}: ${postgresType} → ${bigquery}${required ? ' REQUIRED' : ''}`;
       }),
       ...table.omittedColumns.map((column) => `    ${column}: left out by mirror.yaml`),
+      ...describeKeys(table.keys),
     ]),
   ]);
   const transforms = plan.config.transforms.map(
@@ -121,6 +122,17 @@ function describePlan(plan: Plan): string {
     ...(plan.warnings.length > 0 ? ['warnings'] : []),
     ...plan.warnings.map((text) => `  ${text}`),
   ].join('\n');
+}
+
+function describeKeys({ primaryKey, foreignKeys, leftOut }: TablePlan['keys']): string[] {
+  return [
+    ...(primaryKey.length > 0 ? [`    primary key: ${primaryKey.join(', ')}`] : []),
+    ...foreignKeys.map(
+      ({ columns, table, referenced }) =>
+        `    foreign key: ${columns.join(', ')} → ${table} (${referenced.join(', ')})`,
+    ),
+    ...leftOut.map(({ key, reason }) => `    key ${key} left out: ${reason}`),
+  ];
 }
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;

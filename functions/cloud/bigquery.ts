@@ -104,6 +104,7 @@ const Table = z.object({
   labels: z.record(z.string(), z.string()).default({}),
   encryptionConfiguration: z.object({ kmsKeyName: z.string().optional() }).optional(),
   view: z.object({ query: z.string() }).optional(),
+  tableConstraints: z.object({ foreignKeys: z.array(z.unknown()).default([]) }).optional(),
 });
 export type TableState = z.infer<typeof Table>;
 

@@ -88,6 +88,7 @@ const Column = z.object({
   position: z.number(),
   type: z.string(),
   notNull: z.boolean(),
+  isTextual: z.boolean(),
   description: z.string().nullable(),
   readable: z.boolean(),
   baseName: z.string(),
@@ -109,6 +110,8 @@ export type Column = {
   postgresType: string;
   type: SourceType;
   notNull: boolean;
+  /** Values are equal where their texts are, and only there. */
+  isTextual: boolean;
   description: string | null;
   readable: boolean;
   default: string | null;
@@ -126,6 +129,7 @@ export async function columnsOf(client: Client, oids: readonly number[]): Promis
       postgresType: row.type,
       type: sourceType(row),
       notNull: row.notNull,
+      isTextual: row.isTextual,
       description: row.description,
       readable: row.readable,
       default: row.defaultText,
@@ -142,6 +146,8 @@ const COLUMNS = `
          a.attnotnull AND NOT EXISTS (
            SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND NOT k.convalidated
              AND k.conkey = ARRAY[a.attnum]) AS "notNull",
+         (b.typtype = 'e' OR b.typname IN ('text', 'varchar', 'bpchar', 'name', 'uuid', 'inet', 'cidr', 'macaddr', 'macaddr8'))
+           AND coalesce(c.collisdeterministic, true) AS "isTextual",
          col_description(a.attrelid, a.attnum) AS description,
          coalesce(has_column_privilege(a.attrelid, a.attnum, 'SELECT'), false) AS readable,
          b.typname AS "baseName", bn.nspname AS "baseSchema", b.typtype AS "baseKind",
@@ -180,6 +186,7 @@ const COLUMNS = `
                  AND k.castmethod = 'f' AND t.oid >= 16384))) AS facts
     FROM met JOIN pg_type t ON t.oid = met.oid WHERE met.below
   ) AS inside ON b.typtype = 'c' OR b.typcategory = 'A'
+  LEFT JOIN pg_collation c ON c.oid = a.attcollation
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
   WHERE a.attrelid = ANY($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
   ORDER BY a.attrelid, a.attnum`;

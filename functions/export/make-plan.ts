@@ -9,6 +9,7 @@ import { isTable, tableText } from '../mirror/table-pattern.ts';
 import type { Reason } from '../mirror/reasons.ts';
 import { bigQueryType, copyExpression } from '../mirror/types.ts';
 import { columnsOf, type Column, type Relation } from './catalogue.ts';
+import { constraintsOf, noKeys, planKeys, type Planned } from './keys.ts';
 import { selectColumns, type Selection } from './select-tables.ts';
 
 export type Run = { runId: string; attempt: number; trigger: Plan['trigger'] };
@@ -33,10 +34,9 @@ export async function makePlan(
   const serverVersion = await versionOf(client);
   const nullToken = drawNullToken();
   const relations = selection.chunks.flatMap((chunk) => chunk.relations);
-  const columns = await columnsOf(
-    client,
-    relations.map(({ oid }) => oid),
-  );
+  const oids = relations.map(({ oid }) => oid);
+  const columns = await columnsOf(client, oids);
+  const planned: Planned[] = [];
   const faults = [...selection.faults];
   const warnings: string[] = [];
   const leftOut = [...selection.leftOut];
@@ -54,13 +54,13 @@ export async function makePlan(
       leftOut.push({ schema: relation.schema, table: relation.table, reason: 'it has no column to mirror' });
       return undefined;
     }
-    const planned = columnPlans(chosen, nullToken, serverVersion);
-    for (const { source, postgresType } of planned.unknown) {
+    const typed = columnPlans(chosen, isHeldToNotNull(relation), nullToken, serverVersion);
+    for (const { source, postgresType } of typed.unknown) {
       warnings.push(
         `${tableText(relation)}.${source}: the type ${postgresType} is not known; its text form is mirrored`,
       );
     }
-    return {
+    const plan: TablePlan = {
       schema: relation.schema,
       table: relation.table,
       warehouseTable: warehouseTable(relation.schema, relation.table),
@@ -68,10 +68,13 @@ export async function makePlan(
       description: relation.description ?? '',
       estimatedRows: Math.round(relation.leaves.reduce((sum, { rows }) => sum + rows, 0)),
       estimatedBytes: relation.leaves.reduce((sum, { bytes }) => sum + bytes, 0),
-      columns: planned.columns,
+      columns: typed.columns,
       omittedColumns: omitted,
+      keys: noKeys(),
       ranges: rangesOf(relation, serverVersion),
     };
+    planned.push({ relation, columns: chosen, plan });
+    return plan;
   };
 
   const chunks = selection.chunks.map(({ name, relations }) => ({
@@ -87,6 +90,8 @@ export async function makePlan(
       `The role may not read all that mirror.yaml lists:\n${rights.map((text) => `  ${text}`).join('\n')}`,
     );
   }
+  const keys = planKeys(planned, await constraintsOf(client, oids));
+  for (const { plan } of planned) plan.keys = keys.get(plan.warehouseTable) ?? plan.keys;
   return {
     version: 1,
     ...run,
@@ -111,6 +116,7 @@ async function versionOf(client: Client): Promise<number> {
 
 function columnPlans(
   columns: readonly Column[],
+  isHeld: boolean,
   nullToken: string,
   serverVersion: number,
 ): { columns: ColumnPlan[]; unknown: ColumnPlan[] } {
@@ -124,7 +130,7 @@ function columnPlans(
       name: names[i] ?? column.column,
       postgresType: column.postgresType,
       bigquery,
-      required: column.notNull,
+      required: column.notNull && isHeld,
       description: describe(column, names[i]),
       expression: copyExpression(column.type, escapeIdentifier(column.column), refusal, serverVersion),
       refusals,
@@ -134,6 +140,10 @@ function columnPlans(
   });
   return { columns: planned, unknown };
 }
+
+/** Whether PostgreSQL itself keeps NULLs out of a NOT NULL column: of a foreign table, somebody else promises it. */
+const isHeldToNotNull = ({ kind, leaves }: Relation): boolean =>
+  kind !== 'foreign table' && leaves.every(({ relkind }) => relkind !== 'f');
 
 /** BigQuery: "The maximum column description length is 1,024 characters." A changed name is told in it. */
 function describe({ column, description }: Column, name: string | undefined): string {

@@ -44,6 +44,17 @@ export const RangePlanSchema = z.object({
 });
 export type RangePlan = z.infer<typeof RangePlanSchema>;
 
+/** Names as in BigQuery; `key` is the constraint's in PostgreSQL. */
+export const KeyPlanSchema = z.object({
+  /** Empty where there is none. */
+  primaryKey: z.array(z.string()),
+  foreignKeys: z.array(
+    z.object({ key: z.string(), columns: z.array(z.string()), table: z.string(), referenced: z.array(z.string()) }),
+  ),
+  leftOut: z.array(z.object({ key: z.string(), reason: z.string() })),
+});
+export type KeyPlan = z.infer<typeof KeyPlanSchema>;
+
 export const TablePlanSchema = z.object({
   schema: z.string(),
   table: z.string(),
@@ -54,6 +65,7 @@ export const TablePlanSchema = z.object({
   estimatedBytes: z.number(),
   columns: z.array(ColumnPlanSchema).min(1),
   omittedColumns: z.array(z.string()),
+  keys: KeyPlanSchema,
   ranges: z.array(RangePlanSchema).min(1),
 });
 export type TablePlan = z.infer<typeof TablePlanSchema>;

@@ -7,6 +7,7 @@ import { loadingDataset } from '../mirror/names.ts';
 import type { Plan } from '../mirror/plan.ts';
 import { stillOurs } from './claim.ts';
 import type { PublishedTable } from './published-table.ts';
+import { clearForeignKeys } from './set-keys.ts';
 
 const REQUESTS_AT_ONCE = 32;
 
@@ -21,6 +22,7 @@ export async function copyTables(
   deadline: number,
 ): Promise<void> {
   await stillOurs(publication);
+  await clearForeignKeys(plan, tables);
   const submitted = await bounded(tables, REQUESTS_AT_ONCE, async (table) => {
     return { table, id: await submit(copyJob(plan, table, publication)) };
   });

@@ -13,10 +13,11 @@ import { publishedTables } from './published-table.ts';
 import { copyTables } from './copy-tables.ts';
 import { expireSuperseded, moveViews } from './move-views.ts';
 import { ViewsResultSchema } from './result.ts';
+import { setKeys } from './set-keys.ts';
 
 /**
  * The publication. When all chunks are loaded and transformed, and coverage is good enough: claim the pointer, copy every
- * table into its shard, check the copies, move every view. Until the first copy the analysts' dataset is untouched; from
+ * table into its shard, check the copies, set their keys, move every view. Until the first copy the analysts' dataset is untouched; from
  * then on, whoever is killed, the next delivery rolls forward by the same names.
  */
 export const views = (event: PubSubEvent): Promise<void> => deliver(delivery, event);
@@ -34,7 +35,7 @@ const delivery: Delivery<Completion> = {
       if (await isBlocked(plan, all)) return;
       refuseExpired(plan);
       try {
-        await publishRun(plan, publishedTables(plan, all, outputs), context);
+        await publishRun(plan, all, publishedTables(plan, all, outputs), context);
       } catch (error) {
         if (!(error instanceof Superseded)) throw error;
         await writeOutcome(runId, 'superseded', error.message);
@@ -49,16 +50,18 @@ const delivery: Delivery<Completion> = {
 
 async function publishRun(
   plan: Plan,
+  all: Loaded,
   tables: ReturnType<typeof publishedTables>,
   { generation, startedAt, deadline }: Context,
 ): Promise<void> {
   const { runId, shard } = plan;
   const claimed = await claimPublication(plan, tables, generation, deadline);
   await copyTables(plan, tables, claimed, deadline);
+  const keys = await setKeys(plan, tables, all);
   const moved = await moveViews(plan, tables, claimed);
   await expireSuperseded(plan, tables, claimed);
   await finishPublication(claimed);
-  const result = { sequence: claimed.sequence, views: moved };
+  const result = { sequence: claimed.sequence, views: moved, keys };
   await mark(runId, 'views', undefined, ViewsResultSchema, {
     generation,
     startedAt,

@@ -8,7 +8,7 @@ export function checkEtag(ifMatch: string | undefined, etag: string): void {
   }
 }
 
-/** Takes over what a request sets; null clears, and labels are merged one by one. */
+/** Takes over what a request sets; null clears. Labels are merged one by one, and so are the kinds of keys. */
 export function mergeMetadata(
   before: Record<string, unknown>,
   change: Record<string, unknown>,
@@ -17,7 +17,8 @@ export function mergeMetadata(
   for (const [name, value] of Object.entries(change)) {
     if (value === undefined) continue;
     if (value === null) delete merged[name];
-    else if (name === 'labels') merged[name] = mergeMetadata(asRecord(before[name]), asRecord(value));
+    else if (name === 'labels' || name === 'tableConstraints')
+      merged[name] = mergeMetadata(asRecord(before[name]), asRecord(value));
     else merged[name] = value;
   }
   return merged;

@@ -1,14 +1,12 @@
 import * as z from 'zod';
 import { ApiError, notImplemented } from '../http.ts';
 import type { Catalog } from './catalog.ts';
+import { tableConstraints } from './constraints.ts';
 import { parseBody } from './metadata.ts';
 import { apiSchema } from './schema.ts';
-import type { Field } from './sql/types.ts';
 import { queryError } from './views.ts';
 
 const millis = z.union([z.string().regex(/^\d+$/), z.number()]).transform(Number);
-
-const columnReference = z.object({ referencedColumn: z.string(), referencingColumn: z.string() });
 
 /** What of a table a client may set and gets back as it is. */
 const settable = z.object({
@@ -21,21 +19,7 @@ const settable = z.object({
     .nullable()
     .optional(),
   resourceTags: z.record(z.string(), z.string()).nullable().optional(),
-  tableConstraints: z
-    .object({
-      primaryKey: z.object({ columns: z.array(z.string()) }).optional(),
-      foreignKeys: z
-        .array(
-          z.object({
-            name: z.string().optional(),
-            referencedTable: z.object({ projectId: z.string(), datasetId: z.string(), tableId: z.string() }),
-            columnReferences: z.array(columnReference),
-          }),
-        )
-        .optional(),
-    })
-    .nullable()
-    .optional(),
+  tableConstraints: tableConstraints.nullable().optional(),
 });
 
 const tableRequest = settable.extend({
@@ -86,19 +70,6 @@ export function checkExpiration(catalog: Catalog, expirationTime: number | null)
     );
   }
   return expirationTime;
-}
-
-/** BigQuery keeps keys unenforced, but knows their columns. */
-export function checkConstraints(constraints: unknown, fields: Field[]): void {
-  const parsed = settable.shape.tableConstraints.parse(constraints);
-  const columns = [
-    ...(parsed?.primaryKey?.columns ?? []),
-    ...(parsed?.foreignKeys ?? []).flatMap((key) => key.columnReferences.map((each) => each.referencingColumn)),
-  ];
-  const missing = columns.find((column) => !fields.some((field) => field.name.toLowerCase() === column.toLowerCase()));
-  if (missing !== undefined) {
-    throw new ApiError(400, 'invalid', `Column ${missing} of the table constraints is not found in the schema`);
-  }
 }
 
 export function viewQuery(view: { query?: string | undefined; useLegacySql?: boolean | undefined }): string {

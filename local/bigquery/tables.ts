@@ -1,18 +1,24 @@
 import { ApiError } from '../http.ts';
 import { changeTime, etagOf, tableName, type Catalog, type Table, type TableKey } from './catalog.ts';
 import { checkEtag, mergeMetadata } from './metadata.ts';
+import { checkConstraints } from './constraints.ts';
 import { createTable, dropTable, measure } from './duck-tables.ts';
 import { parseSchema, schemaChanges, toApiSchema } from './schema.ts';
 import { storedType } from './sql/stored.ts';
 import { quoteName, type Field } from './sql/types.ts';
-import { parseTable, checkTableId, checkExpiration, checkConstraints, viewQuery } from './table-request.ts';
+import { parseTable, checkTableId, checkExpiration, viewQuery } from './table-request.ts';
 import { defineView, duckName, putView, rebindViews } from './views.ts';
 
 export async function insertTable(catalog: Catalog, project: string, dataset: string, body: unknown): Promise<unknown> {
   const { tableReference, schema, view, expirationTime, ...metadata } = parseTable(body);
   const key = { project, dataset, table: tableReference?.tableId ?? '' };
   checkTableId(key.table);
-  checkConstraints(metadata.tableConstraints, schema === undefined || schema === null ? [] : parseSchema(schema));
+  checkConstraints(
+    catalog,
+    key,
+    metadata.tableConstraints,
+    schema === undefined || schema === null ? [] : parseSchema(schema),
+  );
   return catalog.locked([key], async () => {
     catalog.getDataset(project, dataset);
     if (catalog.findTable(key) !== undefined) {
@@ -117,7 +123,7 @@ export async function changeTable(
     }
     if (expirationTime !== undefined || replace) after.expires = checkExpiration(catalog, expirationTime ?? null);
     const fields = schema === undefined || schema === null ? before.fields : parseSchema(schema);
-    checkConstraints(after.metadata['tableConstraints'], fields);
+    if (metadata.tableConstraints) checkConstraints(catalog, key, after.metadata['tableConstraints'], fields);
     return catalog.transaction(
       async (transaction) => {
         if (after.view !== undefined) {

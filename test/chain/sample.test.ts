@@ -66,7 +66,7 @@ const REFUSED: Record<string, [key: string, column: string, reason: string][]> =
   ],
   'builder.submissions': [
     // 1e400: beyond what rounding could bring back.
-    ['100', 'payload', 'unparseable'],
+    ['100', 'payload', 'number-not-exact'],
     ['200', 'payload', 'number-not-exact'],
   ],
   'Legacy.arrays': [['4', 'numbers', 'array-bounds']],

@@ -84,6 +84,55 @@ describe('datasets and tables', () => {
     assert.deepEqual(stale, failure(412, 'conditionNotMet', 'Precondition Failed'));
   });
 
+  it('keeps keys that BigQuery could have, and refuses others', async () => {
+    const of = (name: string, type: string, mode = 'NULLABLE') => ({ name, type, mode });
+    const columns = Array.from({ length: 17 }, (_, i) => of(`n${i}`, 'INT64'));
+    await insert({ tableReference: { tableId: 'held' }, schema: { fields: [of('id', 'INT64'), of('b', 'STRING')] } });
+    await insert({
+      tableReference: { tableId: 'keyed' },
+      schema: { fields: [...columns, of('f', 'FLOAT64'), of('s', 'STRING'), of('many', 'INT64', 'REPEATED')] },
+    });
+    const patch = (id: string, tableConstraints: unknown) =>
+      bigquery.request('PATCH', `/datasets/ds/tables/${id}`, { tableConstraints });
+    const refused = async (tableConstraints: unknown, what: string) => {
+      const message = `Table constraints of p:ds.keyed: ${what}`;
+      assert.deepEqual(await patch('keyed', tableConstraints), failure(400, 'invalid', message));
+    };
+    const primary = (...names: string[]) => ({ primaryKey: { columns: names } });
+    const foreign = (tableId: string, datasetId: string, ...pairs: [string, string][]) => ({
+      foreignKeys: [
+        {
+          referencedTable: { projectId: 'p', datasetId, tableId },
+          columnReferences: pairs.map(([referencingColumn, referencedColumn]) => ({
+            referencingColumn,
+            referencedColumn,
+          })),
+        },
+      ],
+    });
+    const types = 'BIGNUMERIC, BOOL, DATE, DATETIME, INT64, NUMERIC, STRING, TIMESTAMP';
+    await refused(primary(...columns.map(({ name }) => name)), 'a primary key has 1 to 16 columns');
+    await refused(primary('n0', 'N0'), 'a primary key has each column once');
+    await refused(primary('x'), 'the column x is not found in the schema');
+    await refused(primary('f'), `the column f is NULLABLE FLOAT64; allowed: ${types}`);
+    await refused(primary('many'), `the column many is REPEATED INT64; allowed: ${types}`);
+    const toHeld = foreign('held', 'ds', ['n0', 'ID']);
+    await refused(toHeld, 'a foreign key refers to the primary key of p:ds.held');
+    assert.equal((await patch('held', primary('id'))).status, 200);
+    await refused(foreign('held', 'other', ['n0', 'id']), 'a foreign key stays within its dataset');
+    await refused(foreign('keyed', 'ds', ['n0', 'n1']), 'a foreign key refers to another table');
+    await refused(foreign('held', 'ds', ['n0', 'b']), 'a foreign key refers to the primary key of p:ds.held');
+    await refused(foreign('held', 'ds', ['s', 'id']), 's is STRING, id is INT64');
+    const many = { foreignKeys: Array.from({ length: 65 }, () => toHeld.foreignKeys[0]) };
+    await refused(many, 'a table has up to 64 foreign keys');
+    assert.equal((await patch('keyed', primary('n1'))).status, 200);
+    assert.equal((await patch('keyed', toHeld)).status, 200);
+    // A patch merges: what it does not name stays.
+    assert.deepEqual((await get('keyed'))['tableConstraints'], { ...primary('n1'), ...toHeld });
+    assert.equal((await patch('keyed', null)).status, 200);
+    assert.equal((await get('keyed'))['tableConstraints'], undefined);
+  });
+
   it('clears with null, and with what an update leaves out', async () => {
     const expirationTime = String(time + 60_000);
     const keys = { primaryKey: { columns: ['a'] } };
