@@ -28,31 +28,42 @@ function documentOf(kind: SourceType['kind'], inside: Inside | undefined, toJson
   const bounded = kind === 'array' || inside?.arrays === true;
   return {
     bigquery: 'JSON',
-    refusals: [...(bounded ? (['array-bounds'] as const) : []), ...(inside?.json ? (['duplicate-key'] as const) : [])],
+    refusals: [...(bounded ? (['array-bounds'] as const) : []), ...(inside?.json ? JSON_REFUSALS : [])],
     copy: (c, refusal, version) => {
       // to_json drops lower bounds other than 1, and with them the subscripts that the source's queries use.
       const bounds = bounded ? `WHEN ${hasBounds(c).join(' OR ')} THEN ${refusal('array-bounds')} || ${c}::text ` : '';
-      const keys = inside?.json
-        ? `WHEN ${hasKeyTwice(toJson(c), version)} THEN ${refusal('duplicate-key')} || ${c}::text `
-        : '';
+      const keys = inside?.json ? wrongJson(toJson(c), c, refusal, version) : '';
       return bounds || keys ? `CASE ${bounds}${keys}ELSE ${toJson(c)}::text END` : toJson(c);
     },
   };
 }
 
-export function uniqueKeys(c: string, refusal: Refusal, version: number): string {
-  return `CASE WHEN ${hasKeyTwice(c, version)} THEN ${refusal('duplicate-key')} || ${c}::text ELSE ${c}::text END`;
+export const uniqueKeys: Copy = (c, refusal, version) => `CASE ${wrongJson(c, c, refusal, version)}ELSE ${c}::text END`;
+
+export const JSON_REFUSALS = ['unparseable', 'duplicate-key'] as const;
+
+/** `json` (unlike jsonb) takes half a surrogate pair, which is no Unicode text, and a key twice. */
+function wrongJson(json: string, c: string, refusal: Refusal, version: number): string {
+  return (
+    `WHEN ${hasHalfPair(`${json}::text`)} THEN ${refusal('unparseable')} || ${c}::text ` +
+    `WHEN ${hasKeyTwice(json, version)} THEN ${refusal('duplicate-key')} || ${c}::text `
+  );
 }
 
+/** An escape of half a pair stands alone, once escaped backslashes and whole pairs are gone. */
+const hasHalfPair = (text: string): string =>
+  `regexp_replace(replace(${text}, '\\\\', ''), '\\\\u[dD][89aAbB]..\\\\u[dD][c-fC-F]..', '', 'g') ~ '\\\\u[dD][89a-fA-F]'`;
+
 /**
- * BigQuery keeps the first of two equal keys, silently; `json` (unlike jsonb) may have them. Before PostgreSQL 16, keys are
- * counted against jsonb's, which has dropped the duplicates; where an escape hides a quote the counts differ too, and the
- * value is refused rather than guessed. jsonb would raise, and with it end the COPY, at `\u0000` and at half a surrogate pair.
+ * BigQuery keeps the first of two equal keys, silently. Before PostgreSQL 16, keys are counted against jsonb's, which has dropped
+ * the duplicates; where an escape hides a quote the counts differ too, and the value is refused rather than guessed. Of U+0000
+ * PostgreSQL cannot say whether keys are unique, and jsonb, which would end the COPY, can hold neither it nor numbers beyond
+ * numeric: both are judged by other values in their place.
  */
 function hasKeyTwice(json: string, serverVersion: number): string {
-  if (serverVersion >= 160000) return `NOT (${json} IS JSON WITH UNIQUE KEYS)`;
-  const keys = (text: string): string => `(SELECT count(*) FROM regexp_matches(${text}, '"\\s*:', 'g'))`;
-  const unpaired = `regexp_replace(${json}::text, '\\\\u[dD][89aAbB]..\\\\u[dD][c-fC-F]..', '', 'g') ~ '\\\\u(0000|[dD][89a-fA-F])'`;
-  // CASE, since OR promises no order.
-  return `CASE WHEN ${unpaired} THEN true ELSE ${keys(`${json}::text`)} <> ${keys(`${json}::jsonb::text`)} END`;
+  const text = `replace(${json}::text, '\\u0000', '\\u0001')`;
+  if (serverVersion >= 160000) return `NOT (${text} IS JSON WITH UNIQUE KEYS)`;
+  const smaller = `regexp_replace(${text}, '([0-9])[eE][-+]?[0-9]{4,}', '\\1', 'g')`;
+  const keys = (of: string): string => `(SELECT count(*) FROM regexp_matches(${of}, '"\\s*:', 'g'))`;
+  return `${keys(`${json}::text`)} <> ${keys(`${smaller}::jsonb::text`)}`;
 }

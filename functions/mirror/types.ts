@@ -1,4 +1,4 @@
-import { document, exactNumeric, uniqueKeys } from './refusals.ts';
+import { document, exactNumeric, JSON_REFUSALS, uniqueKeys } from './refusals.ts';
 import type { Reason } from './reasons.ts';
 
 /**
@@ -81,7 +81,7 @@ const BASE_TYPES: Record<string, Mapping> = {
   // BigQuery's CSV takes base64 only; encode() breaks its lines every 76 characters.
   bytea: { bigquery: 'BYTES', copy: (c) => `replace(encode(${c}, 'base64'), E'\\n', '')` },
   jsonb: { bigquery: 'JSON' },
-  json: { bigquery: 'JSON', copy: uniqueKeys, refusals: ['duplicate-key'] },
+  json: { bigquery: 'JSON', copy: uniqueKeys, refusals: JSON_REFUSALS },
   hstore: { bigquery: 'JSON', copy: (c, _refusal, _version, schema) => `${identifier(schema)}.hstore_to_json(${c})` },
   // pgvector: [1,2,3]; a sparse one is {1:1,3:2}/5
   vector: { bigquery: 'JSON' },

@@ -170,9 +170,16 @@ const WRITTEN: Written[] = [
     [base('json'), version, 'NULL::json', null],
   ]),
   // what jsonb cannot hold is refused, and ends no COPY
-  [base('json'), OLD, `'{"a": "\\u0000"}'::json`, 'R!duplicate-key!{"a": "\\u0000"}'],
-  [base('json'), OLD, `'{"a": "\\ud83d"}'::json`, 'R!duplicate-key!{"a": "\\ud83d"}'],
-  [base('json'), OLD, `'{"a": "\\ude00 \\uD83D\\uDE00"}'::json`, 'R!duplicate-key!{"a": "\\ude00 \\uD83D\\uDE00"}'],
+  ...[NEW, OLD].flatMap((version): Written[] => [
+    // PostgreSQL itself cannot tell of U+0000 whether a key is there twice
+    [base('json'), version, `'{"a": "\\u0000"}'::json`, '{"a": "\\u0000"}'],
+    [base('json'), version, `'{"\\u0000": 1, "\\u0000": 2}'::json`, 'R!duplicate-key!{"\\u0000": 1, "\\u0000": 2}'],
+    [base('json'), version, `'{"a": "\\ud83d"}'::json`, 'R!unparseable!{"a": "\\ud83d"}'],
+    [base('json'), version, `'{"a": "\\ude00 \\uD83D\\uDE00"}'::json`, 'R!unparseable!{"a": "\\ude00 \\uD83D\\uDE00"}'],
+    [base('json'), version, `'{"a": "\\\\ud83d \\\\\\\\u0000"}'::json`, '{"a": "\\\\ud83d \\\\\\\\u0000"}'],
+    // beyond what jsonb holds
+    [base('json'), version, `'{"a": 1e999999}'::json`, '{"a": 1e999999}'],
+  ]),
   [base('text'), NEW, `'as it is'`, 'as it is'],
   [base('interval'), NEW, `'1 year 2 days'::interval`, '1 year 2 days'],
 ];

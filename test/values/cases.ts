@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
-import { Client, escapeIdentifier } from 'pg';
-import { testDatabase } from '../postgres.ts';
-import { compareRun } from './compare.ts';
-import { LOADING, openValuesHarness, type ValuesHarness } from './harness.ts';
+import { test } from 'node:test';
+import { escapeIdentifier } from 'pg';
 import { canonicalCell } from './judge.ts';
-import { openSource } from './source.ts';
-import { openWarehouse } from './warehouse.ts';
+import { mirrored } from './mirrored.ts';
 
 /**
  * Tables of `SQL literal → what BigQuery has`, each value taken through export and load. Every value that fits goes both ways: in a
@@ -23,38 +19,25 @@ export type Case = [literal: string, expected: string | Refused];
 export type Refused = { refused: string };
 export const refused = (reason: string): Refused => ({ refused: reason });
 
-let opened: Promise<ValuesHarness> | undefined;
-after(async () => (await opened)?.close());
-
 /** `setup` is SQL that makes what the types need. */
 export function testCases(title: string, groups: readonly Group[], setup = ''): void {
   test(title, async (t) => {
-    const { url } = await testDatabase(t, setup);
     const typed = groups.map((group) => ({ ...group, values: group.values.filter(([, each]) => isHeld(each)) }));
     const statements = [...fill('typed', typed), ...fill('divided', groups)];
     // What makes the second table one that is refused, whatever else is in it.
     statements.push(`ALTER TABLE divided ADD bait numeric`, `INSERT INTO divided (id, bait) VALUES (0, 'NaN')`);
-    await run(url, statements);
-    const harness = await (opened ??= openValuesHarness());
-    const mirrored = await harness.mirror(url);
-    const warehouse = openWarehouse(harness.bigquery, LOADING);
-    const source = await openSource(url);
-    try {
-      const { wrong } = await compareRun(source, warehouse, mirrored);
-      assert.deepEqual(wrong, []);
-    } finally {
-      await source.end();
-    }
+    const { run, warehouse, comparison } = await mirrored(t, [setup, ...statements].join(';\n'));
+    assert.deepEqual(comparison.wrong, []);
     for (const [table, of] of [
       ['typed', typed],
       ['divided', groups],
     ] as const) {
-      const id = `${table}_${mirrored.runId}`;
+      const id = `${table}_${run.runId}`;
       const fields = (await warehouse.fields(id)) ?? [];
       const rows = new Map((await warehouse.rows(id)).map((row) => [row[0], row]));
-      const isDivided = (await warehouse.fields(`${table}_errors_${mirrored.runId}`)) !== undefined;
+      const isDivided = (await warehouse.fields(`${table}_errors_${run.runId}`)) !== undefined;
       assert.equal(isDivided, table === 'divided');
-      const errors = isDivided ? await warehouse.errorRows(`${table}_errors_${mirrored.runId}`) : [];
+      const errors = isDivided ? await warehouse.errorRows(`${table}_errors_${run.runId}`) : [];
       const reasons = new Map(errors.map(({ raw, failures }) => [raw[0]?.value, failures.map(({ reason }) => reason)]));
       let row = 0;
       for (const [column, { type, bigquery, values }] of of.entries()) {
@@ -86,17 +69,3 @@ function fill(table: string, groups: readonly Group[]): string[] {
 }
 
 const columnOf = (i: number, type: string): string => escapeIdentifier(`v${i} ${type}`.slice(0, 60));
-
-async function run(url: string, statements: readonly string[]): Promise<void> {
-  const client = new Client(url);
-  await client.connect();
-  try {
-    for (const statement of statements) {
-      await client.query(statement).catch((error: unknown) => {
-        throw new Error(`${statement.slice(0, 200)}: ${String(error)}`, { cause: error });
-      });
-    }
-  } finally {
-    await client.end();
-  }
-}

@@ -23,6 +23,8 @@ const BOTH: Case[] = [
     '123456789012345678901234567890',
     '0.12345678901234567890123',
     '{"deep":[{"n":3.14159265358979323846}]}',
+    '1e400',
+    '-1e-400',
   ].map((text): Case => [quote(text), refused('number-not-exact')]),
   asIs(nested(500)),
   asIs(nested(500, '0')),
@@ -53,6 +55,9 @@ testCases('JSON arrives as the same document, or is told', [
       [quote('{"a":{"k":1},"b":{"k":1}}'), '{"a":{"k":1},"b":{"k":1}}'],
       [quote('"text \\"a\\":1,\\"a\\":2"'), '"text \\"a\\":1,\\"a\\":2"'],
       [quote('"\\ud83d\\ude00"'), '"😀"'],
+      // Half a character.
+      [quote('"\\ud83d"'), refused('unparseable')],
+      [quote('{"\\ude00":1}'), refused('unparseable')],
     ],
   },
 ]);
