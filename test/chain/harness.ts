@@ -15,7 +15,7 @@ import { openDataDirectory } from '../../local/data-directory.ts';
 import { makeReport, type Report } from '../../local/report.ts';
 import type { SlackMessage } from '../../local/slack.ts';
 import { SUBSCRIPTIONS, SUBSCRIPTION_SETTINGS, type EventFunction } from '../../local/topology.ts';
-import { openProxy, PATIENCE_MS, type Passing, type Proxy } from './proxy.ts';
+import { openProxy, PATIENCE_MS, type Answer, type Passing, type Proxy } from './proxy.ts';
 
 /** The chain on the real stack, with a proxy on each way that a test may want to disturb. */
 export type Harness = {
@@ -138,15 +138,15 @@ const QUIET_MS = 2000;
 function watchDeliveries(proxy: Proxy): () => boolean {
   const unacknowledged = new Set<string>();
   let lastChange = Date.now();
-  proxy.observe((delivery, answer) => {
+  const follow = async (delivery: Passing, answer: Promise<Answer>): Promise<void> => {
     const { to, id } = pushed(delivery);
     unacknowledged.add(`${to} ${id}`);
     lastChange = Date.now();
-    void answer.then(({ status }) => {
-      lastChange = Date.now();
-      if (status >= 200 && status < 300) unacknowledged.delete(`${to} ${id}`);
-    });
-  });
+    const { status } = await answer;
+    lastChange = Date.now();
+    if (status >= 200 && status < 300) unacknowledged.delete(`${to} ${id}`);
+  };
+  proxy.observe((delivery, answer) => void follow(delivery, answer));
   return () => unacknowledged.size === 0 && Date.now() - lastChange > QUIET_MS;
 }
 
