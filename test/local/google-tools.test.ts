@@ -54,6 +54,14 @@ test('Cloud Storage answers by https to whoever trusts the authority in the data
   await assert.rejects(ask(makeAuthority('Another').certificate), { code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' });
 });
 
+test('the stack leads bq to its discovery document', async (t) => {
+  const { stack } = await openTools(t);
+  for (const address of ['discovery/v1/apis/bigquery/v2/rest', '$discovery/rest?version=v2']) {
+    const { id, rootUrl } = (await (await fetch(`${stack.url}/${address}`)).json()) as Record<string, unknown>;
+    assert.deepEqual({ id, rootUrl }, { id: 'bigquery:v2', rootUrl: `${stack.url}/` });
+  }
+});
+
 test(
   'no tool sends the token that it has',
   { skip: without('gcloud') || without('bq') || without('gsutil') },
