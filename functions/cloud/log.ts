@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 
 /** Structured logs, one JSON object a line, as Cloud Logging reads them. Texts are ours; no row value ever. */
 
-type Labels = { step?: string; runId?: string; chunk?: string; [key: string]: unknown };
+type Labels = { step?: string; runId?: string; chunk?: string | undefined; [key: string]: unknown };
 
 const context = new AsyncLocalStorage<Labels>();
 

@@ -8,6 +8,9 @@ import { copyStatement } from './copy-statement.ts';
 /** Bytes per object: below 2 GB, and so below BigQuery's 4 GB for CSV with quoted newlines, which it cannot split. */
 export const PART_BYTES = 1_800_000_000;
 
+/** Is told of rows and bytes as they arrive. */
+export type Count = (rows: number, bytes: number) => void;
+
 export type RangeResult = { rows: number; oversize: boolean; parts: Part[] };
 
 /**
@@ -21,11 +24,12 @@ export async function exportRange(
   range: RangePlan,
   nullToken: string,
   prefix: string,
+  count: Count = () => {},
   partBytes = PART_BYTES,
 ): Promise<RangeResult> {
   const first = await connect();
   try {
-    const { rows, parts } = await stream(first, copyStatement(table, range, nullToken), prefix, partBytes);
+    const { rows, parts } = await stream(first, copyStatement(table, range, nullToken), prefix, count, partBytes);
     return { rows, parts, oversize: false };
   } catch (error) {
     if (!isOversize(error)) throw error;
@@ -37,6 +41,7 @@ export async function exportRange(
     second,
     copyStatement(table, range, nullToken, oversize),
     `${prefix}r`,
+    count,
     partBytes,
   );
   return { rows, parts, oversize: true };
@@ -51,6 +56,7 @@ async function stream(
   client: Client,
   sql: string,
   prefix: string,
+  count: Count,
   partBytes: number,
 ): Promise<{ rows: number; parts: Part[] }> {
   const parts: Part[] = [];
@@ -85,6 +91,7 @@ async function stream(
       }
       if (rows > 0) await part.write(bytes, rows);
       counted += rows;
+      count(rows, bytes.length);
     }
   } catch (error) {
     part?.abandon();

@@ -23,6 +23,7 @@ import type { Claim } from './claim.ts';
 import { earlierAttempt, snapshotAgain, type Earlier } from './earlier-attempt.ts';
 import { exportRange, type RangeResult } from './export-range.ts';
 import type { Run } from './make-plan.ts';
+import { ExportProgress } from './progress.ts';
 import { ExportResultSchema } from './result.ts';
 import { writeSchemaFiles } from './schema-files.ts';
 import { takeSnapshot, type Snapshot } from './snapshot.ts';
@@ -110,13 +111,14 @@ async function exportChunks(
       .flatMap((table) => table.ranges.map((range, index): Work => ({ chunk, table, range, index }))),
   );
   const connections = new Connections(source, snapshot);
+  const progress = new ExportProgress(chunks.flatMap(({ tables }) => tables));
   const breakOff = (): void => connections.destroy();
   signal.addEventListener('abort', breakOff, { once: true });
   try {
     await bounded(work, plan.config.source.connections, async ({ chunk, table, range, index }) => {
       signal.throwIfAborted();
       const result = await withLabels({ chunk: chunk.name, table: tableText(table) }, () =>
-        exportOnce(connections, dataPrefix(plan.runId, attempt), plan.nullToken, table, range, index),
+        exportOnce(connections, dataPrefix(plan.runId, attempt), plan.nullToken, { table, range, index }, progress),
       ).catch((error: unknown) => {
         // One range failed for good, and so has the run: the others need not stream on for hours.
         breakOff();
@@ -125,6 +127,7 @@ async function exportChunks(
       signal.throwIfAborted();
       const done = results.get(table) ?? [];
       results.set(table, [...done, result]);
+      if (done.length + 1 === table.ranges.length) progress.ended(table);
       if (!chunk.tables.every((other) => results.get(other)?.length === other.ranges.length)) return;
       const manifest = manifestOf(plan, chunk, results);
       await handOver(manifest);
@@ -144,14 +147,14 @@ async function exportOnce(
   connections: Connections,
   attemptPrefix: string,
   nullToken: string,
-  table: TablePlan,
-  range: RangePlan,
-  index: number,
+  { table, range, index }: Pick<Work, 'table' | 'range' | 'index'>,
+  progress: ExportProgress,
 ): Promise<RangeResult> {
   for (let attempt = 1; ; attempt++) {
     const prefix = `${attemptPrefix}${table.warehouseTable}/${index}-${attempt}-`;
     try {
-      return await connections.use((connect) => exportRange(connect, table, range, nullToken, prefix));
+      const count = progress.range(table, index);
+      return await connections.use((connect) => exportRange(connect, table, range, nullToken, prefix, count));
     } catch (error) {
       const told = queryError(error, `exporting ${tableText(table)}`);
       if (told instanceof PermanentError || attempt === RANGE_TRIES || connections.areBrokenOff) throw told;

@@ -38,7 +38,7 @@ async function open(t: TestContext, sql: string) {
 
 type Opened = Awaited<ReturnType<typeof open>>;
 const exported = ({ connect, table, nullToken }: Opened, prefix: string, range: RangePlan, bytes?: number) =>
-  exportRange(connect, table, range, nullToken, prefix, bytes);
+  exportRange(connect, table, range, nullToken, prefix, undefined, bytes);
 
 /** The parts' contents, each checked against what is said of it, without their header. */
 async function bodies(parts: readonly Part[], header: string): Promise<string[]> {
