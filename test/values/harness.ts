@@ -16,6 +16,8 @@ import { openStack } from '../../local/stack.ts';
 export type ValuesHarness = {
   /** Exports and loads every table of the database, or what `chunks` says. Throws what a step failed with. */
   mirror: (sourceUrl: string, yaml?: string) => Promise<MirroredRun>;
+  /** Deletes every loaded table, which hundreds of runs would pile up. */
+  forget: () => Promise<void>;
   /** Base of BigQuery's REST API, up to and with the project. */
   bigquery: string;
   close: () => Promise<void>;
@@ -67,11 +69,9 @@ export async function openValuesHarness(): Promise<ValuesHarness> {
     await makePlaces(stack);
     const { closePubSub } = await import('../../functions/cloud/pubsub.ts');
     closing.push(closePubSub);
-    const storage = new Storage({
-      projectId: PROJECT,
-      apiEndpoint: stack.storage,
-      authClient: new PassThroughClient(),
-    });
+    const authClient = new PassThroughClient();
+    const storage = new Storage({ projectId: PROJECT, apiEndpoint: stack.storage, authClient });
+    const bigquery = new BigQuery({ projectId: PROJECT, apiEndpoint: stack.bigquery, authClient });
     let runs = 0;
     // Runs of the last hours, a second apart: a run's id is its start, and the data of an old one counts as deleted.
     const first = Date.now() - 20 * 3600_000;
@@ -80,6 +80,10 @@ export async function openValuesHarness(): Promise<ValuesHarness> {
       mirror: (sourceUrl, yaml = EVERYTHING) => {
         const start = new Date(first + 1000 * runs++).toISOString();
         return mirrorOnce(storage, sourceUrl, HEAD + yaml, start.replaceAll(/[-:]|\.\d+/gu, ''));
+      },
+      forget: async () => {
+        const [tables] = await bigquery.dataset(LOADING).getTables();
+        await Promise.all(tables.map((table) => table.delete()));
       },
       close,
     };
