@@ -1,6 +1,5 @@
 import { bucketsOf } from '../functions/mirror/names.ts';
 import type { Stack } from './stack.ts';
-import { DEAD_SUBSCRIPTION } from './topology.ts';
 
 /** What Google's own tools have to know of a stack. */
 export type ToolEndpoints = Pick<Stack, 'bigquery' | 'storage' | 'pubsubRest' | 'storageTls'> & { project: string };
@@ -11,7 +10,7 @@ export function googleToolLines(endpoints: ToolEndpoints, view: string | undefin
   const chunks = `'gs://${bucketsOf(endpoints.project).data}/chunks/**'`;
   return [
     `${bq} ${view === undefined ? 'ls' : `query --nouse_legacy_sql ${quoted(`SELECT COUNT(*) AS n FROM \`${view}\``)}`}`,
-    `${gcloud} pubsub subscriptions pull ${DEAD_SUBSCRIPTION} --limit=10`,
+    `${gcloud} pubsub subscriptions list --format='value(name, topic)'`,
     `${gcloud} storage ls --long ${chunks}`,
     ...(gsutil === undefined ? [] : [`${gsutil} ls -l ${chunks}`]),
   ];

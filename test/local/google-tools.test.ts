@@ -25,7 +25,7 @@ test('there is a line to paste for each tool', () => {
   const lines = [
     'bq --api=http://127.0.0.1:8642 --oauth_access_token=none --project_id=acme --headless query --nouse_legacy_sql ' +
       "'SELECT COUNT(*) AS n FROM `commons.members`'",
-    `${gcloud} pubsub subscriptions pull mirror-dead --limit=10`,
+    `${gcloud} pubsub subscriptions list --format='value(name, topic)'`,
     `${gcloud} storage ls --long 'gs://acme-mirror-data/chunks/**'`,
     'BOTO_CONFIG=/dev/null CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true gsutil -o Credentials:gs_json_host=127.0.0.1 -o Credentials:gs_json_port=4430 ' +
       `-o 'Boto:ca_certificates_file=/tmp/it'\\''s/storage-ca.pem' -o GSUtil:default_project_id=acme ls -l 'gs://acme-mirror-data/chunks/**'`,
