@@ -24,6 +24,7 @@ const Relation = z
     description: z.string().nullable(),
     leaves: z.array(
       z.object({
+        oid: z.coerce.number(),
         schema: z.string(),
         table: z.string(),
         relkind: z.string(),
@@ -61,7 +62,7 @@ const RELATIONS = `
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN LATERAL (
     SELECT json_agg(json_build_object(
-             'schema', ln.nspname, 'table', l.relname, 'relkind', l.relkind,
+             'oid', l.oid, 'schema', ln.nspname, 'table', l.relname, 'relkind', l.relkind,
              'heap', l.relkind IN ('r', 'm') AND coalesce(am.amname, '') = 'heap',
              'readable', coalesce(has_schema_privilege(ln.oid, 'USAGE') AND has_table_privilege(l.oid, 'SELECT')
                AND NOT row_security_active(l.oid), false),
@@ -69,7 +70,13 @@ const RELATIONS = `
              'rows', greatest(l.reltuples, 0)) ORDER BY ln.nspname, l.relname) AS list
     FROM (SELECT c.oid AS relid WHERE c.relkind <> 'p'
           UNION ALL
-          SELECT t.relid FROM pg_partition_tree(c.oid) t WHERE c.relkind = 'p' AND t.isleaf) AS leaves
+          -- not pg_partition_tree, which knows nothing of the transaction's snapshot
+          (WITH RECURSIVE tree AS (
+             SELECT c.oid AS relid WHERE c.relkind = 'p'
+             UNION ALL
+             SELECT i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.relid
+             WHERE NOT coalesce((to_jsonb(i) ->> 'inhdetachpending')::bool, false))
+           SELECT relid FROM tree)) AS leaves
     JOIN pg_class l ON l.oid = leaves.relid
     JOIN pg_namespace ln ON ln.oid = l.relnamespace
     LEFT JOIN pg_am am ON am.oid = l.relam

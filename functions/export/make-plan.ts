@@ -38,7 +38,7 @@ export async function makePlan(
   const columns = await columnsOf(client, oids);
   const planned: Planned[] = [];
   const faults = [...selection.faults];
-  const warnings: string[] = [];
+  const warnings = await encodingWarnings(client);
   const leftOut = [...selection.leftOut];
   const rights: string[] = [];
 
@@ -112,6 +112,14 @@ async function versionOf(client: Client): Promise<number> {
   const version = Number(rows[0]?.version);
   if (version >= 130000) return version;
   throw new PermanentError(`PostgreSQL ${version} is too old. Allowed: 13 and newer.`);
+}
+
+/** SQL_ASCII keeps any bytes, and knows nothing of characters. */
+async function encodingWarnings(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ encoding: string }>("SELECT current_setting('server_encoding') AS encoding");
+  return rows[0]?.encoding === 'SQL_ASCII'
+    ? ['The database has the encoding SQL_ASCII: a text that is not UTF-8 ends the run, and its table is named']
+    : [];
 }
 
 function columnPlans(

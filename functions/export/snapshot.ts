@@ -31,15 +31,17 @@ export async function takeSnapshot(source: Source, file: ConfigFile, run: Run): 
       let lost = await lock(client, wanted);
       if (lost === undefined) {
         const { rows } = await client.query<{ id: string }>('SELECT pg_export_snapshot() AS id');
-        const selection = selectTables(file.config, await relations(client));
-        const unlocked = chosen(selection).find(({ oid }) => !wanted.some((relation) => relation.oid === oid));
-        if (!unlocked) {
+        const id = rows[0]?.id ?? '';
+        const planned = await within(source, id, async (reader) => {
+          const selection = selectTables(file.config, await relations(reader));
+          // It appeared, or took another's name, after the catalogue was read.
+          const unlocked = await unlockedIn(client, selection);
+          if (unlocked !== undefined) return `${unlocked} has just appeared`;
           const leftOut = [...selection.leftOut, ...vanished([...met.values()], chosen(selection))];
-          const plan = await makePlan(client, file, run, { ...selection, leftOut }, source.backup?.());
-          return { id: rows[0]?.id ?? '', plan, client };
-        }
-        // It appeared, or took another's name, after the catalogue was read: it is not locked.
-        lost = `${tableText(unlocked)} has just appeared`;
+          return makePlan(reader, file, run, { ...selection, leftOut }, source.backup?.());
+        });
+        if (typeof planned !== 'string') return { id, plan: planned, client };
+        lost = planned;
       }
       await client.query('ROLLBACK');
       if (attempt === LOCK_ATTEMPTS) {
@@ -54,6 +56,34 @@ export async function takeSnapshot(source: Source, file: ConfigFile, run: Run): 
   }
 }
 
+/**
+ * Reads by the snapshot itself: a partition may be attached or detached, and a key dropped, under the lock that a reader takes, and
+ * the catalogue of another moment would not fit the rows.
+ */
+async function within<T>(source: Source, id: string, read: (reader: Client) => Promise<T>): Promise<T> {
+  const reader = await source.connect();
+  try {
+    await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    await reader.query(`SET TRANSACTION SNAPSHOT '${id}'`);
+    return await read(reader);
+  } finally {
+    await reader.end().catch(() => {});
+  }
+}
+
+/** A table or partition that is to be read, and that `client` has not locked. */
+async function unlockedIn(client: Client, selection: Selection): Promise<string | undefined> {
+  const { rows } = await client.query<{ oid: string }>(
+    `SELECT relation::int8 AS oid FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted`,
+  );
+  const locked = new Set(rows.map(({ oid }) => Number(oid)));
+  const read = chosen(selection)
+    .filter(isReadable)
+    .flatMap((relation) => [relation, ...relation.leaves]);
+  const unlocked = read.find(({ oid }) => !locked.has(oid));
+  return unlocked && tableText(unlocked);
+}
+
 const chosen = ({ chunks }: Selection): Relation[] => chunks.flatMap((chunk) => chunk.relations);
 
 /**
@@ -61,8 +91,7 @@ const chosen = ({ chunks }: Selection): Relation[] => chunks.flatMap((chunk) => 
  * materialized views and wants rights on every column. Gives what was gone, if anything.
  */
 async function lock(client: Client, wanted: readonly Relation[]): Promise<string | undefined> {
-  // What cannot be read fails by name later.
-  const readable = wanted.filter(({ readable, filtered }) => readable && !filtered);
+  const readable = wanted.filter(isReadable);
   if (readable.length === 0) return undefined;
   try {
     await client.query(readable.map((relation) => `SELECT FROM ${qualified(relation)} LIMIT 0`).join(';\n'));
@@ -74,6 +103,9 @@ async function lock(client: Client, wanted: readonly Relation[]): Promise<string
     throw error;
   }
 }
+
+/** What cannot be read fails by name later. */
+const isReadable = ({ readable, filtered }: Relation): boolean => readable && !filtered;
 
 function vanished(before: readonly Relation[], now: readonly Relation[]): Selection['leftOut'] {
   const remaining = new Set(now.map(qualified));

@@ -167,6 +167,9 @@ function connectError(error: unknown, name: string): Error {
 /** SQLSTATE classes whose texts name objects and settings, never a row's value. */
 const TELLING_CLASSES = ['08', '0A', '25', '28', '3D', '3F', '42', '53', '54', '55', '57', '58'];
 
+/** character_not_in_repertoire, untranslatable_character: trying again would meet the same row. */
+const NOT_UTF8 = ['22021', '22P05'];
+
 /** A PostgreSQL error as far as it may be told. Rights and missing objects are permanent: waiting does not mend them. */
 export function queryError(error: unknown, doing: string): Error {
   if (error instanceof SafeError || error instanceof PermanentError) return error;
@@ -175,6 +178,12 @@ export function queryError(error: unknown, doing: string): Error {
     return new SafeError(`${doing}: ${safeText(error)}`, { cause: error });
   }
   const code = error.code ?? 'no SQLSTATE';
+  if (NOT_UTF8.includes(code)) {
+    return new PermanentError(
+      `PostgreSQL, ${doing}: some text is not UTF-8 or has no counterpart there (SQLSTATE ${code}). Next: correct the rows ` +
+        '(a database of encoding SQL_ASCII keeps any bytes), or leave the column out (columns: except)',
+    );
+  }
   const text = TELLING_CLASSES.includes(code.slice(0, 2)) ? `: ${error.message}` : '';
   const message = `PostgreSQL, ${doing}${text} (SQLSTATE ${code})`;
   return code.startsWith('42') ? new PermanentError(message) : new SafeError(message);

@@ -176,3 +176,82 @@ test('a snapshot that failed leaves no connection', async (t) => {
   for (let waited = 0; waited < 5000 && (await watcher.query(others)).rows[0].n > 0; waited += 10) await wait(10);
   assert.deepEqual((await watcher.query(others)).rows, [{ n: 0 }]);
 });
+
+/** Does `change` right before or after the first snapshot is exported, in another transaction. */
+function changing(url: string, when: 'before' | 'after', change: () => Promise<void>): Source {
+  const source = urlSource(url, 'test');
+  let isDone = false;
+  return {
+    ...source,
+    connect: async () => {
+      const client = await source.connect();
+      const query = client.query.bind(client) as (...args: unknown[]) => Promise<unknown>;
+      const intercepted = async (...args: unknown[]): Promise<unknown> => {
+        const isExport = String(args[0]).includes('pg_export_snapshot') && !isDone;
+        isDone ||= isExport;
+        if (isExport && when === 'before') await change();
+        const result = await query(...args);
+        if (isExport && when === 'after') await change();
+        return result;
+      };
+      return Object.assign(client, { query: intercepted });
+    },
+  };
+}
+
+const rangesIn = ({ plan }: Snapshot): Record<string, string[]> =>
+  Object.fromEntries(
+    plan.chunks.flatMap(({ tables }) =>
+      tables.map(({ table, ranges }) => [table, ranges.map(({ relation }) => relation)]),
+    ),
+  );
+
+const PARTED = `
+  CREATE TABLE p (id int) PARTITION BY LIST (id);
+  CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1); CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2);
+  CREATE TABLE lone (id int); INSERT INTO lone VALUES (3); INSERT INTO p VALUES (1), (2);`;
+/** A mirrored table is locked, and cannot be attached; one that is left out can. */
+const WITHOUT_LONE = 'chunks: [{ name: c, tables: [public.*], except: [public.lone] }]';
+const ATTACH = 'ALTER TABLE public.p ATTACH PARTITION public.lone FOR VALUES IN (3)';
+const ONE_MOMENT = ['ONLY "public"."p1"', 'ONLY "public"."p2"'];
+
+test('a table that becomes a partition behind the snapshot is none in it', async (t) => {
+  const { url, connect, snapshot } = await open(t, PARTED);
+  const writer = await connect();
+  const attach = async (): Promise<void> => {
+    await writer.query(ATTACH);
+  };
+  const taken = await snapshot(WITHOUT_LONE, changing(url, 'after', attach));
+  assert.deepEqual(rangesIn(taken), { p: ONE_MOMENT });
+});
+
+test('a partition that is being detached behind the snapshot is still read', async (t) => {
+  const { url, connect, snapshot } = await open(t, PARTED);
+  const [writer, watcher] = await Promise.all([connect(), connect()]);
+  let detaching: Promise<unknown> | undefined;
+  const detach = async (): Promise<void> => {
+    // Its first half commits; its second waits for the readers.
+    detaching = writer.query('ALTER TABLE public.p DETACH PARTITION public.p2 CONCURRENTLY');
+    for (;;) {
+      const { rows } = await watcher.query('SELECT FROM pg_inherits WHERE inhdetachpending');
+      if (rows.length > 0) return;
+      await wait(10);
+    }
+  };
+  const taken = await snapshot(WITHOUT_LONE, changing(url, 'after', detach));
+  assert.deepEqual(rangesIn(taken), { p: ONE_MOMENT });
+  await taken.client.query('ROLLBACK');
+  await detaching;
+});
+
+test('a table that becomes a partition between the locks and the snapshot is locked in another try', async (t) => {
+  const { url, connect, snapshot } = await open(t, PARTED);
+  const writer = await connect();
+  const attach = async (): Promise<void> => {
+    await writer.query(ATTACH);
+  };
+  const taken = await snapshot(WITHOUT_LONE, changing(url, 'before', attach));
+  assert.deepEqual(rangesIn(taken), { p: ['ONLY "public"."lone"', ...ONE_MOMENT] });
+  await writer.query(`SET lock_timeout = '150ms'`);
+  await assert.rejects(writer.query('TRUNCATE public.lone'), { code: '55P03' });
+});
