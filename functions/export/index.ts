@@ -248,7 +248,9 @@ class Connections {
     } catch (error) {
       // An open connection would keep the process alive for ever.
       await client.end().catch(() => {});
-      throw error;
+      // undefined_object: whoever exported the snapshot has gone. That is looked after, and no fault of a name.
+      const isLost = error instanceof Error && 'code' in error && error.code === '42704';
+      throw isLost ? new SafeError('PostgreSQL: the snapshot was lost, its connection broke', { cause: error }) : error;
     }
   }
 }
