@@ -21,18 +21,28 @@ type Cell = string | null | Row | { v: Cell }[];
 
 /**
  * The columns of a result as they have to be fetched: texts as bytes, for DuckDB's client drops a U+FEFF at the start of a string.
- * @param sql the name of a FROM item
  */
 export function fetchable(fields: Field[]): string {
   if (fields.length === 0) return 'NULL';
-  return fields
-    .map((field) => (isText(field) ? `encode(${quoteName(field.name)}::VARCHAR)` : quoteName(field.name)))
-    .join(', ');
+  return fields.map((field) => inBytes(field, quoteName(field.name))).join(', ');
 }
 
-function isText(field: Field): boolean {
-  return (field.type === 'STRING' || field.type === 'JSON') && field.mode !== 'REPEATED';
+function inBytes(field: Field, value: string, depth = 0): string {
+  if (!holdsText(field)) return value;
+  if (field.mode === 'REPEATED') {
+    const element = `element_${depth}`;
+    return `list_transform(${value}, lambda ${element}: ${inBytes({ ...field, mode: 'NULLABLE' }, element, depth + 1)})`;
+  }
+  if (field.type !== 'STRUCT') return `encode(${value}::VARCHAR)`;
+  const members = (field.fields ?? []).map((each) => {
+    const name = quoteName(each.name);
+    return `${name} := ${inBytes(each, `(${value}).${name}`, depth)}`;
+  });
+  return `CASE WHEN ${value} IS NOT NULL THEN struct_pack(${members.join(', ')}) END`;
 }
+
+const holdsText = ({ type, fields = [] }: Field): boolean =>
+  type === 'STRING' || type === 'JSON' || fields.some(holdsText);
 
 /** A row in the REST API's form: every value a string, at its column's place. */
 export function toRow(fields: Field[], values: readonly DuckDBValue[], timestamps: TimestampFormat): Row {
@@ -100,7 +110,7 @@ function toCell(field: Field, value: DuckDBValue, timestamps: TimestampFormat): 
 }
 
 function text(value: DuckDBValue): string {
-  // Buffer keeps a U+FEFF at the start; what comes inside arrays and STRUCTs has lost it already.
+  // Buffer keeps a U+FEFF at the start.
   return value instanceof DuckDBBlobValue ? Buffer.from(value.bytes).toString('utf8') : String(value);
 }
 

@@ -170,7 +170,7 @@ describe('jobs', () => {
     it('answer every type as the API does', async () => {
       const [rows] = await bigquery.client.query(
         "SELECT 9007199254740993 AS i, 1.5 AS f, NUMERIC '1.50' AS n, TRUE AS b, b'\\xff' AS y, DATE '2020-01-02' AS d, " +
-          "TIMESTAMP '2020-01-02 03:04:05.678901+00' AS t, JSON '{\"b\":1,\"a\":[2]}' AS j, [1, 2] AS r, STRUCT('x' AS s, 2 AS t) AS u, '\\ufeffx' AS z",
+          "TIMESTAMP '2020-01-02 03:04:05.678901+00' AS t, JSON '{\"b\":1,\"a\":[2]}' AS j, [1, 2] AS r, STRUCT('x' AS s, 2 AS t) AS u, '\\ufeffx' AS z, [STRUCT('\\ufeffx' AS s, ['\\ufeffy'] AS t)] AS k",
         { wrapIntegers: true },
       );
       const [row] = rows;
@@ -188,6 +188,7 @@ describe('jobs', () => {
       );
       assert.equal(row.u.s, 'x');
       assert.equal(row.z, '\uFEFFx');
+      assert.deepEqual(row.k, [{ s: '\uFEFFx', t: ['\uFEFFy'] }]);
     });
 
     it('answer in pages, in order', async () => {
