@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { styleText } from 'node:util';
 import { ConfigurationError, PermanentError, SafeError } from '../functions/mirror/errors.ts';
 import { describe, UsageError, type Options } from './arguments.ts';
 
@@ -56,17 +57,20 @@ function version(): number {
   return 0;
 }
 
+/** On a terminal that has colours, and does not ask for none with NO_COLOR. */
+const inRed = (text: string): string => styleText('red', text, { stream: process.stderr });
+
 /** One message; a stack only for what nobody foresaw. */
 function tell(error: unknown): number {
   if (error instanceof UsageError || error instanceof ConfigurationError) {
-    console.error(error.message);
+    console.error(inRed(error.message));
     return 2;
   }
   const isForeseen =
     error instanceof PermanentError ||
     error instanceof SafeError ||
     (error instanceof Error && ['DataDirectoryError', 'StartError'].includes(error.name));
-  if (isForeseen) console.error(error.message);
+  if (isForeseen) console.error(inRed(error.message));
   else console.error(error);
   return 1;
 }

@@ -1,4 +1,5 @@
 import type { Rows } from '../functions/cloud/query.ts';
+import { textTable } from '../local/text-table.ts';
 import { parseArguments, UsageError, type Options } from './arguments.ts';
 import { chooseTarget, targetOptions } from './target.ts';
 
@@ -51,14 +52,7 @@ function asTable({ columns, rows }: Rows): string {
   const cells = rows.map((row) =>
     row.map((value) => shorten(value === null || value === undefined ? 'NULL' : text(value))),
   );
-  const widths = columns.map((name, i) => Math.max(name.length, ...cells.map((row) => row[i]?.length ?? 0)));
-  const line = (row: string[]): string =>
-    `${row
-      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-      .join('  ')
-      .trimEnd()}\n`;
-  const count = `(${rows.length} row${rows.length === 1 ? '' : 's'})\n`;
-  return [line(columns), line(widths.map((width) => '-'.repeat(width))), ...cells.map(line), count].join('');
+  return `${textTable(columns, cells)}(${rows.length} row${rows.length === 1 ? '' : 's'})\n`;
 }
 
 /** One line a row: line ends and control characters are shown, not sent to the terminal. */

@@ -5,6 +5,7 @@ import { bucketsOf } from '../functions/mirror/names.ts';
 import { runExport, startFunctions, type Functions } from './processes.ts';
 import { openStack, type Stack, type StackOptions } from './stack.ts';
 import { makeTopology } from './topology.ts';
+import type { RunView } from './run-view.ts';
 import { watchRun } from './watch.ts';
 
 /** The chain on this machine: the services, what Terraform would make in them, and each function in its process. */
@@ -15,7 +16,7 @@ export type Chain = {
   logFile: string;
   functions: Omit<Functions, 'close'>;
   /** Runs the export job, against `sourceUrl` if it is given, and waits for the run's end. Gives the run's id. */
-  run: (sourceUrl: string | undefined, stopped: AbortSignal, say: (text: string) => void) => Promise<string>;
+  run: (sourceUrl: string | undefined, stopped: AbortSignal, show: (view: RunView) => void) => Promise<string>;
   /** Lets the last messages through, of which one may be the alert; a step that keeps failing is not waited for. */
   settle: (stopped: AbortSignal) => Promise<void>;
   close: () => Promise<void>;
@@ -62,7 +63,7 @@ export async function openChain(options: ChainOptions): Promise<Chain> {
       logFile,
       functions,
       close,
-      run: async (sourceUrl, stopped, say) => {
+      run: async (sourceUrl, stopped, show) => {
         // The data directory's lock is ours: a lease that stands is of an export that was killed.
         if (!options.storageEndpoint) await dropLease();
         const execution = `local-${randomUUID()}`;
@@ -77,7 +78,7 @@ export async function openChain(options: ChainOptions): Promise<Chain> {
           stopped,
         );
         try {
-          return await watchRun(execution, job, stopped, say);
+          return await watchRun(execution, job, logFile, stopped, show);
         } finally {
           // Stopped or not, the job's process has ended before anything that it uses does.
           await job;

@@ -5,10 +5,12 @@ import { parseConfig, type Config } from '../functions/mirror/config.ts';
 import { ConfigurationError, PermanentError } from '../functions/mirror/errors.ts';
 import { configForAptible, sampleOnAptible } from './aptible/sample.ts';
 import { openChain } from './chain.ts';
+import { closingText, nextCommands } from './closing.ts';
 import { configForAll } from './config-for-all.ts';
 import { openDataDirectory, type DataDirectory } from './data-directory.ts';
 import { googleToolLines } from './google-tools.ts';
 import { startPostgres } from './postgres/index.ts';
+import { openProgress, type Progress } from './progress.ts';
 import { makeReport, writeReport, type Report } from './report.ts';
 import { createSample } from './sample/index.ts';
 import type { Stack } from './stack.ts';
@@ -35,14 +37,17 @@ const SAMPLE_CONFIG = fileURLToPath(new URL('../mirror.yaml', import.meta.url));
  */
 export async function mirrorLocally(options: MirrorOptions): Promise<number> {
   const started: (() => Promise<void>)[] = [];
-  const onStop = (stop: () => Promise<void>): void => void started.push(stop);
-  const stopped = stopSignal();
+  const onStop: OnStop = (stop) => void started.push(stop);
+  const progress = openProgress();
+  const { say } = progress;
+  onStop(async () => progress.end());
+  const stopped = stopSignal(say);
   try {
     // Bad input is told before anything starts.
     const given = options.configFile === undefined ? undefined : await readConfig(options.configFile);
     const data = await openDataDirectory(options.dataDirectory);
     onStop(data.release);
-    const code = await mirror(options, given, data, onStop, stopped);
+    const code = await mirror(options, given, { data, onStop, stopped, progress });
     if (!options.once && code !== 2 && !stopped.aborted) {
       say('Serving until Ctrl-C.');
       await new Promise<void>((resolve) => stopped.addEventListener('abort', () => resolve(), { once: true }));
@@ -61,18 +66,20 @@ export async function mirrorLocally(options: MirrorOptions): Promise<number> {
 const INTERRUPTED = 130;
 
 type Given = { config: Config; file: string };
+type Say = Progress['say'];
+type OnStop = (stop: () => Promise<void>) => void;
+type Surroundings = { data: DataDirectory; onStop: OnStop; stopped: AbortSignal; progress: Progress };
 
 async function mirror(
   options: MirrorOptions,
   given: Given | undefined,
-  data: DataDirectory,
-  onStop: (stop: () => Promise<void>) => void,
-  stopped: AbortSignal,
+  { data, onStop, stopped, progress }: Surroundings,
 ): Promise<number> {
   const begun = Date.now();
-  const { config, file } = given ?? (await defaultConfig(options, data));
-  const sourceUrl = options.aptible ? undefined : (options.sourceUrl ?? (await sampleDatabase(data, onStop)));
-  const jobEnvironment = options.aptible ? await aptible(config, data, onStop) : {};
+  const { say } = progress;
+  const { config, file } = given ?? (await defaultConfig(options, data, say));
+  const sourceUrl = options.aptible ? undefined : (options.sourceUrl ?? (await sampleDatabase(data, onStop, say)));
+  const jobEnvironment = options.aptible ? await aptible(config, data, onStop, say) : {};
   stopped.throwIfAborted();
 
   const chain = await openChain({
@@ -89,11 +96,16 @@ async function mirror(
   await announce(data, { ...chain.environment, ...jobEnvironment }, config.dataset, onStop);
   say(`The page: ${chain.stack.url}/   Logs: ${chain.logFile}`);
   stopped.throwIfAborted();
-  const runId = await chain.run(sourceUrl, stopped, say);
+  const runId = await chain.run(sourceUrl, stopped, progress.show).finally(progress.end);
   const report = await makeReport(runId, (Date.now() - begun) / 1000);
   if (options.reportFile !== undefined) await writeReport(options.reportFile, report);
-  tell(report, chain.stack, data);
-  if (!options.once) showGoogleTools(chain.stack, config, report);
+  const { url, pubsub } = chain.stack;
+  const warehouse = data.path('warehouse.duckdb');
+  say(closingText(report, { page: `${url}/`, warehouse, logs: chain.logFile, services: url, pubsub }));
+  if (!options.once) {
+    say(['Next, in another terminal:', ...nextCommands(report, options.dataDirectory)].join('\n  '));
+    showGoogleTools(chain.stack, config, report, say);
+  }
   if (options.once) await chain.settle(stopped);
   if (report.state === 'published') return 0;
   return report.configuration ? 2 : 1;
@@ -106,7 +118,7 @@ async function readConfig(file: string): Promise<Given> {
   return { config: parseConfig(text, file).config, file: path.resolve(file) };
 }
 
-async function sampleDatabase(data: DataDirectory, onStop: (stop: () => Promise<void>) => void): Promise<string> {
+async function sampleDatabase(data: DataDirectory, onStop: OnStop, say: Say): Promise<string> {
   say('Starting PostgreSQL with the sample Commons database');
   const postgres = await startPostgres({ directory: data.path('postgres'), log: data.path('logs', 'postgres.log') });
   onStop(() => postgres.stop());
@@ -117,7 +129,8 @@ async function sampleDatabase(data: DataDirectory, onStop: (stop: () => Promise<
 async function aptible(
   { source }: Config,
   data: DataDirectory,
-  onStop: (stop: () => Promise<void>) => void,
+  onStop: OnStop,
+  say: Say,
 ): Promise<Record<string, string>> {
   if (source.type !== 'aptible') {
     throw new ConfigurationError(`--aptible wants a mirror.yaml whose source.type is aptible; found ${source.type}`);
@@ -138,7 +151,7 @@ chunks: [{ name: all, tables: ['*.*'] }]
 `;
 
 /** The sample's mirror.yaml; or, for somebody's own database, one that lists every table which the role can read. */
-async function defaultConfig({ sourceUrl, aptible }: MirrorOptions, data: DataDirectory): Promise<Given> {
+async function defaultConfig({ sourceUrl, aptible }: MirrorOptions, data: DataDirectory, say: Say): Promise<Given> {
   if (aptible) {
     const file = data.path('mirror.yaml');
     await configForAptible(SAMPLE_CONFIG, file);
@@ -157,7 +170,7 @@ async function announce(
   data: DataDirectory,
   environment: Record<string, string>,
   dataset: string,
-  onStop: (stop: () => Promise<void>) => void,
+  onStop: OnStop,
 ): Promise<void> {
   const file = data.path('stack.json');
   await writeFile(file, `${JSON.stringify({ pid: process.pid, dataset, environment }, null, 2)}\n`);
@@ -168,7 +181,7 @@ async function announce(
 const SAME_SIGNAL_MS = 500;
 
 /** Ctrl-C, a supervisor's SIGTERM, a closed terminal: once stops in order, twice at once. */
-function stopSignal(): AbortSignal {
+function stopSignal(say: Say): AbortSignal {
   const controller = new AbortController();
   let first = 0;
   const stop = (): void => {
@@ -189,30 +202,8 @@ const isTaken = (error: unknown): boolean => error instanceof Error && 'code' in
 const portTaken = (port: number): PermanentError =>
   new PermanentError(`Port ${port} is taken. Next: choose another one with --port, or --port 0 for any free one.`);
 
-function tell(report: Report, stack: Stack, data: DataDirectory): void {
-  const { runId, shard, state, reason, tables, coverage, seconds } = report;
-  const sum = (of: (table: Report['tables'][number]) => number): number =>
-    tables.reduce((total, table) => total + of(table), 0);
-  say(`Run ${runId}: ${state}${state === 'published' ? `, shard ${shard}` : ''}`);
-  if (state !== 'published') say(reason);
-  say(
-    `${tables.length} tables, ${sum(({ exported }) => exported)} rows exported, ${sum(({ loaded }) => loaded)} loaded, ` +
-      `${sum(({ errors }) => errors)} in the errors table; coverage ${coverage ?? 'not known'}`,
-  );
-  say(
-    Object.entries(seconds)
-      .map(([step, value]) => `${step} ${value === null ? '–' : `${value.toFixed(1)} s`}`)
-      .join(', '),
-  );
-  say(`Warehouse: ${data.path('warehouse.duckdb')}   BigQuery, Cloud Storage: ${stack.url}   Pub/Sub: ${stack.pubsub}`);
-}
-
-function showGoogleTools(stack: Stack, { project, dataset }: Config, { views: [first] }: Report): void {
+function showGoogleTools(stack: Stack, { project, dataset }: Config, { views: [first] }: Report, say: Say): void {
   say("To ask with Google's tools, which send nobody's credentials:");
   const view = first && `${dataset}.${first.view}`;
   for (const line of googleToolLines({ ...stack, project }, view)) say(`  ${line}`);
-}
-
-function say(text: string): void {
-  console.log(text);
 }

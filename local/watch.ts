@@ -1,21 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { ledger, runPath } from '../functions/ledger/index.ts';
-import { restoreOf } from '../functions/ledger/restores.ts';
+import type { Report } from '../functions/export/progress.ts';
 import { statusOf, type RunStatus } from '../functions/ledger/status.ts';
 import { PermanentError } from '../functions/mirror/errors.ts';
+import { followExport } from './export-log.ts';
+import type { RunView } from './run-view.ts';
 
-const POLL_MS = 100;
+const POLL_MS = 200;
+/** A restore takes minutes in which the ledger does not change, and says how many. */
+const RESTORE_POLL_MS = 5000;
 
 /**
- * Follows a run in the ledger, telling each step as it ends, until the run itself has: its views moved and its coverage
- * told, or blocked, or superseded, or failed. Gives its id.
+ * Follows a run in the ledger, and its export in the log, showing each change, until the run itself has ended: its views moved and
+ * its coverage told, or blocked, or superseded, or failed. Gives its id.
  */
 export async function watchRun(
   execution: string,
   job: Promise<boolean>,
+  logFile: string,
   stopped: AbortSignal,
-  say: (text: string) => void,
+  show: (view: RunView) => void,
 ): Promise<string> {
   let exported: boolean | undefined;
   let broken: Error | undefined;
@@ -23,35 +28,28 @@ export async function watchRun(
     (succeeded) => (exported = succeeded),
     (error: unknown) => (broken = error instanceof Error ? error : new Error(String(error))),
   );
+  const exportOf = followExport(logFile);
   let runId: string | undefined;
   let seen: string | undefined;
-  const told = new Set<string>();
+  let status: RunStatus | undefined;
+  let asked = 0;
+  let exporting: Report | undefined;
   for (;;) {
     stopped.throwIfAborted();
     if (broken) throw broken;
     runId ??= await runOf(execution);
-    const changed = runId === undefined ? undefined : await signatureOf(runId, exported);
-    if (runId !== undefined && changed !== seen) {
-      seen = changed;
-      const [status, restore] = await Promise.all([statusOf(runId), restoreOf(runId)]);
-      const { now } = restore;
-      if (now && !told.has(`${now.phase} ${now.attempt} begun`)) {
-        told.add(`${now.phase} ${now.attempt} begun`);
-        say(`aptible ${now.phase}: begun`);
+    if (runId !== undefined) {
+      const [changed, report] = await Promise.all([signatureOf(runId, exported), exportOf(runId)]);
+      exporting = report ?? exporting;
+      const isOld = changed !== seen || (status?.restore !== undefined && Date.now() - asked > RESTORE_POLL_MS);
+      if (isOld) {
+        status = await statusOf(runId);
+        asked = Date.now();
+        seen = changed;
       }
-      for (const { phase, attempt, startedAt, endedAt } of restore.phases) {
-        const name = `${phase} ${attempt}`;
-        if (!told.has(name)) say(`aptible ${phase}: done in ${seconds(startedAt, endedAt)} s`);
-        told.add(name);
-      }
-      for (const step of status.steps) {
-        const name = [step.step, step.chunk].filter(Boolean).join(' ');
-        if (step.state === 'waiting' || told.has(`${name} ${step.state}`)) continue;
-        told.add(`${name} ${step.state}`);
-        say(`${name}: ${step.state}${step.seconds === undefined ? '' : ` in ${step.seconds.toFixed(1)} s`}`);
-      }
-      if (hasEnded(status, exported)) return runId;
-    } else if (runId === undefined && exported !== undefined) {
+      if (status && (isOld || report)) show({ status, exporting });
+      if (status && hasEnded(status, exported)) return runId;
+    } else if (exported !== undefined) {
       throw new PermanentError(
         exported
           ? 'The export ended without a run: another one is live.'
@@ -61,8 +59,6 @@ export async function watchRun(
     await sleep(POLL_MS);
   }
 }
-
-const seconds = (from: string, to: string): string => ((Date.parse(to) - Date.parse(from)) / 1000).toFixed(1);
 
 /** What the ledger holds of a run, in one request; a change of it is what is worth a closer look. */
 async function signatureOf(runId: string, exported: boolean | undefined): Promise<string> {
