@@ -83,7 +83,7 @@ function make(schema: string, { name, columns, rows, form }: Table): { statement
   // A column that no generated name can meet, to divide by and to drop.
   const extra = escapeIdentifier('division of rows');
   const child = (suffix: string): string =>
-    `${escapeIdentifier(schema)}.${escapeIdentifier(`${[...name].slice(0, 12).join('')} ${suffix}`)}`;
+    `${escapeIdentifier(schema)}.${escapeIdentifier(`${name.slice(0, 12).toWellFormed()} ${suffix}`)}`;
   const created = {
     plain: [`CREATE TABLE ${table} (${list.join(', ')})`],
     unlogged: [`CREATE UNLOGGED TABLE ${table} (${list.join(', ')})`],

@@ -15,7 +15,7 @@ export const anyText: fc.Arbitrary<string> = fc.oneof(
 
 const digits = (most: number): fc.Arbitrary<string> =>
   fc
-    .array(fc.constantFrom(...'0123456789'), { minLength: 1, maxLength: most })
+    .array(fc.constantFrom('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'), { minLength: 1, maxLength: most })
     .map((each) => each.join('').replace(/^0+(?=.)/u, ''));
 const anyDecimal = (integers: number, decimals: number): fc.Arbitrary<string> =>
   fc
@@ -122,7 +122,7 @@ const SCALARS: ArbitraryType[] = [
   { sql: 'boolean', value: among('t', 'f') },
   { sql: 'text', value: anyText },
   { sql: 'varchar', value: anyText },
-  { sql: 'char(12)', value: anyText.map((text) => [...text].slice(0, 12).join('')) },
+  { sql: 'char(12)', value: anyText.map((text) => text.slice(0, 12).toWellFormed()) },
   { sql: 'bytea', value: anyBytes },
   { sql: 'date', value: orEndless(anyDay) },
   { sql: 'time', value: anyClock },
