@@ -8,6 +8,7 @@ import { followExport } from './export-log.ts';
 import type { RunView } from './run-view.ts';
 
 const POLL_MS = 200;
+const STATUS_MS = 700;
 /** A restore takes minutes in which the ledger does not change, and says how many. */
 const RESTORE_POLL_MS = 5000;
 
@@ -41,7 +42,7 @@ export async function watchRun(
     if (runId !== undefined) {
       const [changed, report] = await Promise.all([signatureOf(runId, exported), exportOf(runId)]);
       exporting = report ?? exporting;
-      const isOld = changed !== seen || (status?.restore !== undefined && Date.now() - asked > RESTORE_POLL_MS);
+      const isOld = isDue(changed, seen, Date.now() - asked, status);
       if (isOld) {
         status = await statusOf(runId);
         asked = Date.now();
@@ -58,6 +59,12 @@ export async function watchRun(
     }
     await sleep(POLL_MS);
   }
+}
+
+/** A status is twenty reads of the ledger, which the chain's own work need not wait for; at a run's end nobody shall wait for it. */
+function isDue(changed: string, seen: string | undefined, age: number, status: RunStatus | undefined): boolean {
+  if (changed !== seen) return age > STATUS_MS || changed.includes('/outcome.json');
+  return status?.restore !== undefined && age > RESTORE_POLL_MS;
 }
 
 /** What the ledger holds of a run, in one request; a change of it is what is worth a closer look. */

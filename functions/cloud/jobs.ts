@@ -42,7 +42,7 @@ export async function submit(job: Job): Promise<string> {
   throw new SafeError(`BigQuery: job ${job.id} was tried ${TRIES} times. Next: look at its last try in the console.`);
 }
 
-const FIRST_WAIT_MS = 20;
+const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 5000;
 
 /** Waits until the job under `id` has ended. Throws StillRunning when `deadline` (epoch ms) comes first. */

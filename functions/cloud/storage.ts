@@ -63,13 +63,18 @@ async function download(
   return { value, generation: wanted ?? (typeof told === 'string' ? told : undefined) };
 }
 
+const MOST_FAULTS = 5;
+
 function parseStored<T>(bucket: string, name: string, value: unknown, schema: z.ZodType<T>): T {
   // What is no JSON, the client hands over as text.
   if (typeof value === 'string') throw new PermanentError(`gs://${bucket}/${name} is not JSON`);
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-  throw new PermanentError(`gs://${bucket}/${name} has another form than this version writes: ${faults.join('; ')}`);
+  // A plan of another version has a fault per column: thousands, all of one kind.
+  const named =
+    faults.length > MOST_FAULTS ? [...faults.slice(0, MOST_FAULTS), `and ${faults.length - MOST_FAULTS} more`] : faults;
+  throw new PermanentError(`gs://${bucket}/${name} has another form than this version writes: ${named.join('; ')}`);
 }
 
 /**
