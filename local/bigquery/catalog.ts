@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import * as z from 'zod';
@@ -10,6 +11,8 @@ import type { Field } from './sql/types.ts';
 
 /** What the stand-in itself keeps in the DuckDB file, beside one schema per dataset. */
 export const privateSchema = '_commons_mirror';
+
+const parallelBytes = 64_000_000;
 
 /** How tables are stored: 2 has BIGNUMERIC as text. A file of another layout is refused, for what it holds can be loaded again. */
 const layoutVersion = 2;
@@ -69,6 +72,8 @@ export type Catalog = Awaited<ReturnType<typeof openCatalog>>;
  */
 export async function openCatalog(file: string, now: () => number) {
   const instance = await DuckDBInstance.create(file, {
+    // A second thread often finds nothing to do, one file being read by one alone, and asks for it without a pause. Large work
+    // has more while it lasts.
     threads: '1',
     // Rows of a table have no order in BigQuery; loads and copies run in parallel for it.
     preserve_insertion_order: 'false',
@@ -81,6 +86,7 @@ export async function openCatalog(file: string, now: () => number) {
   const held = new Map<string, Promise<void>>();
   const idle: Record<ConnectionNeeds, DuckDBConnection[]> = { tables: [], functions: [] };
   const functionSlots = openSlots(4);
+  let large = 0;
   const installed = new WeakSet<DuckDBConnection>();
 
   try {
@@ -112,6 +118,7 @@ export async function openCatalog(file: string, now: () => number) {
     /** A connection for reading, closed behind `work`. */
     withConnection,
     warm,
+    withThreads,
     transaction,
     locked,
     findDataset: (project: string, id: string): Dataset | undefined => datasets.get(datasetKey(project, id)),
@@ -157,6 +164,19 @@ export async function openCatalog(file: string, now: () => number) {
       return await work(connection);
     } finally {
       pool.push(connection);
+    }
+  }
+
+  /** Runs `work`, by as many threads as the machine has cores if it is of so many bytes that it pays. */
+  async function withThreads<T>(connection: DuckDBConnection, bytes: number, work: () => Promise<T>): Promise<T> {
+    if (bytes < parallelBytes) return work();
+    large += 1;
+    try {
+      await connection.run(`SET threads = ${availableParallelism()}`);
+      return await work();
+    } finally {
+      large -= 1;
+      if (large === 0) await connection.run('SET threads = 1');
     }
   }
 

@@ -58,7 +58,9 @@ export function runCopy(catalog: Catalog, key: TableKey, sources: TableKey[], re
           // A table that is copied onto itself is read before it is replaced.
           const target = append ? name : `${name.slice(0, -1)}$copy"`;
           if (!append) await connection.run(`CREATE TABLE ${target} (${columnList(after.fields)})`);
-          const inserted = await connection.run(`INSERT INTO ${target} ${selects}`);
+          const bytes = tables.reduce((sum, { size }) => sum + (size?.bytes ?? 0), 0);
+          const insert = `INSERT INTO ${target} ${selects}`;
+          const inserted = await catalog.withThreads(connection, bytes, () => connection.run(insert));
           if (!append) {
             if (before !== undefined) await dropTable(connection, name, before);
             await connection.run(`ALTER TABLE ${target} RENAME TO "${after.name.replaceAll('"', '""')}"`);

@@ -116,9 +116,11 @@ async function loadFiles(
           format,
           maximumLine,
         );
+        const insert = `INSERT INTO ${name} SELECT ${values.join(', ')} FROM ${reader}`;
         const [paired] = await Promise.all([
           Promise.all(sources.map(({ path }) => quotesArePaired(path, format.quote))),
-          connection.run(`INSERT INTO ${name} SELECT ${values.join(', ')} FROM ${reader}`),
+          // Several files are read at the same time, one is not.
+          catalog.withThreads(connection, sources.length > 1 ? load.input : 0, () => connection.run(insert)),
         ]);
         if (!paired.every(Boolean)) throw new Error('A quote is not closed');
         return { badRecords: 0, errors: [] };
