@@ -74,6 +74,7 @@ testCases('dates and times arrive exactly, or are told', [
       ["'1 year 2 mons -3 days 04:05:06.789'", 'P1Y2M-3DT4H5M6.789S'],
       ["'0'", 'PT0S'],
       ["'-178000000 years'", 'P-178000000Y'],
+      ["'-infinity'", '-infinity'],
     ],
   },
   {
