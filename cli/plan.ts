@@ -105,6 +105,9 @@ function describePlan(plan: Plan): string {
       }),
       ...table.omittedColumns.map((column) => `    ${column}: left out by mirror.yaml`),
       ...describeKeys(table.keys),
+      ...(table.verify
+        ? [`    verified by fingerprint; not covered: ${table.verify.notCovered.join(', ') || 'none'}`]
+        : []),
     ]),
   ]);
   const transforms = plan.config.transforms.map(

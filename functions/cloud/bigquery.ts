@@ -86,6 +86,17 @@ export async function getJob(id: string): Promise<JobState | undefined> {
   }
 }
 
+/** The first row of a query job's result: counts and sums of our own, never a source row. */
+export async function resultOf(id: string): Promise<Record<string, unknown>> {
+  try {
+    const job = bigquery().job(id, { location: environment().BIGQUERY_LOCATION });
+    const [rows] = await job.getQueryResults({ maxResults: 1 });
+    return (rows[0] ?? {}) as Record<string, unknown>;
+  } catch (error) {
+    throw apiError(error, `could not read the result of job ${id}`);
+  }
+}
+
 export type FieldSchema = {
   name: string;
   type: string;

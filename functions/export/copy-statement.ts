@@ -1,5 +1,6 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import type { RangePlan, TablePlan } from '../mirror/plan.ts';
+import { isCovered, sourceFingerprint } from '../mirror/fingerprint.ts';
 import { oversizePrefix } from '../mirror/null-token.ts';
 import { ROW_LIMIT_BYTES } from './copy-out.ts';
 
@@ -20,6 +21,12 @@ export function copyStatement(
 function selectRows({ columns }: TablePlan, range: RangePlan): string {
   const list = columns.map(({ expression, name }) => `${expression} AS ${escapeIdentifier(name)}`);
   return `SELECT ${list.join(', ')} FROM ${range.relation}${pages(range)}`;
+}
+
+/** The fingerprint of one range, by the snapshot; undefined where the plan asks for none. */
+export function fingerprintStatement({ columns, verify }: TablePlan, range: RangePlan): string | undefined {
+  if (!verify || verify.covered.length === 0) return undefined;
+  return sourceFingerprint(columns.filter(isCovered), `${range.relation}${pages(range)}`);
 }
 
 /** `ONLY` stands in `relation` where a parent's children are exported by themselves. */

@@ -3,7 +3,8 @@ import { SafeError } from '../mirror/errors.ts';
 import type { Part, RangePlan, TablePlan } from '../mirror/plan.ts';
 import { copyOut, OversizeRow } from './copy-out.ts';
 import { PartWriter } from './part-writer.ts';
-import { copyStatement } from './copy-statement.ts';
+import { copyStatement, fingerprintStatement } from './copy-statement.ts';
+import type { Fingerprint } from '../mirror/fingerprint.ts';
 
 /** Bytes per object: below 2 GB, and so below BigQuery's 4 GB for CSV with quoted newlines, which it cannot split. */
 export const PART_BYTES = 1_800_000_000;
@@ -11,7 +12,7 @@ export const PART_BYTES = 1_800_000_000;
 /** Is told of rows and bytes as they arrive. */
 export type Count = (rows: number, bytes: number) => void;
 
-export type RangeResult = { rows: number; oversize: boolean; parts: Part[] };
+export type RangeResult = { rows: number; oversize: boolean; parts: Part[]; fingerprint?: Fingerprint };
 
 /**
  * Streams one range of a table into objects `<prefix><n>.csv`, each with a header line, cut between rows. The count of
@@ -30,7 +31,7 @@ export async function exportRange(
   const first = await connect();
   try {
     const { rows, parts } = await stream(first, copyStatement(table, range, nullToken), prefix, count, partBytes);
-    return { rows, parts, oversize: false };
+    return { rows, parts, oversize: false, ...(await fingerprintOf(first, table, range)) };
   } catch (error) {
     if (!isOversize(error)) throw error;
   }
@@ -45,6 +46,19 @@ export async function exportRange(
     partBytes,
   );
   return { rows, parts, oversize: true };
+}
+
+/** A row that is too large leaves its length and digest in the errors table, of which no fingerprint can be made. */
+async function fingerprintOf(
+  client: Client,
+  table: TablePlan,
+  range: RangePlan,
+): Promise<{ fingerprint?: Fingerprint }> {
+  const statement = fingerprintStatement(table, range);
+  if (statement === undefined) return {};
+  const { rows } = await client.query<string[]>({ text: statement, rowMode: 'array' });
+  const [count = '', ...sums] = rows[0] ?? [];
+  return { fingerprint: { rows: Number(count), sums } };
 }
 
 /** PostgreSQL itself gives up at 1 GB a row: program_limit_exceeded. */

@@ -7,6 +7,7 @@ import { writePlan } from '../ledger/run.ts';
 import { bounded } from '../mirror/bounded.ts';
 import type { ConfigFile } from '../mirror/config.ts';
 import { PermanentError, SafeError } from '../mirror/errors.ts';
+import type { Fingerprint } from '../mirror/fingerprint.ts';
 import {
   dataPrefix,
   manifestObject,
@@ -266,10 +267,22 @@ function manifestOf(plan: Plan, chunk: ChunkPlan, results: Map<TablePlan, RangeR
       rows: ranges.reduce((sum, { rows }) => sum + rows, 0),
       bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
       oversize: ranges.some(({ oversize }) => oversize),
+      ...fingerprintOf(ranges),
       parts,
     };
   });
   return { version: 1, runId: plan.runId, attempt: plan.attempt, chunk: chunk.name, tables };
+}
+
+/** The ranges' sums, added up; none where a range has none. */
+function fingerprintOf(ranges: readonly RangeResult[]): { fingerprint?: Fingerprint } {
+  const all = ranges.flatMap(({ fingerprint }) => fingerprint ?? []);
+  const [first, ...others] = all;
+  if (!first || all.length < ranges.length) return {};
+  const sums = first.sums.map((sum, i) =>
+    String(others.reduce((total, other) => total + BigInt(other.sums[i] ?? 0), BigInt(sum))),
+  );
+  return { fingerprint: { rows: all.reduce((total, { rows }) => total + rows, 0), sums } };
 }
 
 /** The parts' own counts must add up to COPY's tags before anyone may load them. */

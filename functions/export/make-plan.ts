@@ -2,6 +2,7 @@ import { escapeIdentifier, escapeLiteral, type Client } from 'pg';
 import { configFaults, type Fault } from '../mirror/config-faults.ts';
 import type { Config, ConfigFile } from '../mirror/config.ts';
 import { PermanentError } from '../mirror/errors.ts';
+import { isCovered } from '../mirror/fingerprint.ts';
 import { columnNames, shardOf, startOf, warehouseTable } from '../mirror/names.ts';
 import { drawNullToken, refusalPrefix } from '../mirror/null-token.ts';
 import type { ColumnPlan, Plan, RangePlan, TablePlan } from '../mirror/plan.ts';
@@ -71,6 +72,7 @@ export async function makePlan(
       columns: typed.columns,
       omittedColumns: omitted,
       keys: noKeys(),
+      ...(isVerified(config, relation) && { verify: coverageOf(typed.columns) }),
       ranges: rangesOf(relation, serverVersion),
     };
     planned.push({ relation, columns: chosen, plan });
@@ -105,6 +107,15 @@ export async function makePlan(
     leftOut,
     warnings,
   };
+}
+
+const isVerified = ({ verify }: Config, relation: Relation): boolean =>
+  verify === 'all' || verify.some((text) => isTable(text, relation));
+
+function coverageOf(columns: readonly ColumnPlan[]): NonNullable<TablePlan['verify']> {
+  const names = (wanted: boolean): string[] =>
+    columns.filter((column) => isCovered(column) === wanted).map(({ name }) => name);
+  return { covered: names(true), notCovered: names(false) };
 }
 
 async function versionOf(client: Client): Promise<number> {

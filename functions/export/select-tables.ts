@@ -78,6 +78,9 @@ function thresholdFaults(config: Config, mirrored: readonly Relation[]): Fault[]
     ...Object.keys(config.columns)
       .filter((text) => !isMirrored(text))
       .map((text) => ({ path: ['columns', text], message })),
+    ...(config.verify === 'all' ? [] : config.verify).flatMap((text, i) =>
+      isMirrored(text) ? [] : [{ path: ['verify', i], message }],
+    ),
     ...config.transforms.flatMap(({ table }, i) =>
       isMirrored(table) ? [] : [{ path: ['transforms', i, 'table'], message }],
     ),

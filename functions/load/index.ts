@@ -30,6 +30,7 @@ import { newRunCommand } from '../mirror/retry.ts';
 import { fieldsOf, stagingFields, type Field } from '../mirror/schema.ts';
 import { tableText } from '../mirror/table-pattern.ts';
 import { LoadResultSchema, type LoadedTable } from './result.ts';
+import { verified } from './verify.ts';
 import { badRows, goodRows, type Split } from './split.ts';
 
 /**
@@ -90,7 +91,10 @@ async function loadChunk(plan: Plan, chunk: string, context: Context): Promise<L
   const submitted = await bounded(works, REQUESTS_AT_ONCE, async (work) => ({ work, id: await submitTyped(work) }));
   return bounded(submitted, REQUESTS_AT_ONCE, async ({ work, id }) => {
     const counts = (await typedCounts(work, id)) ?? (await splitTable(work));
-    return closedBalance(work, counts);
+    const { generation, deadline } = work.context;
+    const table = closedBalance(work, counts);
+    const columns = await verified({ ...work, generation, deadline }, counts.errors > 0);
+    return columns === undefined ? table : { ...table, verified: columns };
   });
 }
 

@@ -9,6 +9,8 @@ const LoadedTableSchema = z.object({
   errors: z.number().int(),
   bytes: z.number().int(),
   parts: z.number().int(),
+  /** Columns whose values were verified by fingerprint; absent where none was asked for, or a row was too large for one. */
+  verified: z.number().int().optional(),
 });
 export type LoadedTable = z.infer<typeof LoadedTableSchema>;
 

@@ -163,6 +163,12 @@ export const ConfigSchema = z.strictObject({
     })
     .default({ total: 0.999, perTable: 0.99, tables: {} })
     .describe('Below a threshold, a run is blocked until a person accepts its coverage'),
+  verify: z
+    .union([z.literal('all'), z.array(tableName).check(once('table', tableKey))])
+    .default([])
+    .describe(
+      'Tables whose values are verified by fingerprint, or all: one more read of each, in PostgreSQL and in BigQuery',
+    ),
   keepDays: z.int().min(1).max(3650).default(30).describe('Days that a superseded shard is kept'),
 });
 

@@ -66,6 +66,8 @@ export const TablePlanSchema = z.object({
   columns: z.array(ColumnPlanSchema).min(1),
   omittedColumns: z.array(z.string()),
   keys: KeyPlanSchema,
+  /** Where the table is verified by fingerprint: the columns, as in BigQuery, that it covers and those that it does not. */
+  verify: z.object({ covered: z.array(z.string()), notCovered: z.array(z.string()) }).optional(),
   ranges: z.array(RangePlanSchema).min(1),
 });
 export type TablePlan = z.infer<typeof TablePlanSchema>;
@@ -109,6 +111,8 @@ export const ExportedTableSchema = z.object({
   bytes: z.number().int(),
   /** Some row is beyond BigQuery's limit: its large values are replaced by length and digest, for the split to find. */
   oversize: z.boolean(),
+  /** PostgreSQL's own fingerprint, where the plan asks for one. */
+  fingerprint: z.object({ rows: z.number().int(), sums: z.array(z.string()) }).optional(),
   parts: z.array(PartSchema).min(1),
 });
 export type ExportedTable = z.infer<typeof ExportedTableSchema>;

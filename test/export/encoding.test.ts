@@ -21,7 +21,7 @@ const CASES: [encoding: string, code: string, warnings: string[]][] = [
 ];
 
 for (const [encoding, code, warnings] of CASES) {
-  test(`${encoding}`, async (t) => {
+  test(encoding, async (t) => {
     const { url } = await testDatabase(t);
     const maintenance = new Client(url);
     await maintenance.connect();

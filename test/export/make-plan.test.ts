@@ -134,6 +134,7 @@ transforms:
     columns: { body: [text] }
 coverage:
   tables: { public.c: 0.5, public.b: 0.5 }
+verify: [public.a, public.d]
 `;
 
 test('everything that mirror.yaml says wrongly of the database is in one message', async (t) => {
@@ -144,7 +145,7 @@ test('everything that mirror.yaml says wrongly of the database is in one message
   await assert.rejects(planOf(url, FAULTY), {
     name: 'ConfigurationError',
     message: [
-      'mirror.yaml has 15 faults:',
+      'mirror.yaml has 16 faults:',
       '  line 8: chunks[0].tables[1]: no such table in the database: public.missing',
       '  line 8: chunks[0].tables[2]: no such table in the database: nowhere.*',
       '  line 9: chunks[1]: public.a is in two chunks, one and two; wanted: one',
@@ -160,6 +161,7 @@ test('everything that mirror.yaml says wrongly of the database is in one message
       '  line 24: transforms[0].columns.absent: public.a has no column absent among the mirrored ones',
       '  line 26: transforms[1].table: this table is not mirrored',
       '  line 29: coverage.tables."public.c": this table is not mirrored',
+      '  line 30: verify[1]: this table is not mirrored',
     ].join('\n'),
   });
 });
@@ -330,12 +332,12 @@ test('what arrays and composites hold, at any depth, says what may be lost in th
     plan.chunks[0]?.tables[0]?.columns.map(({ source, bigquery, refusals }) => [source, bigquery, ...refusals]),
     [
       ['ints', 'JSON', 'array-bounds'],
-      ['docs', 'JSON', 'array-bounds', 'duplicate-key'],
-      ['domains', 'JSON', 'array-bounds', 'duplicate-key'],
+      ['docs', 'JSON', 'array-bounds', 'unparseable', 'duplicate-key'],
+      ['domains', 'JSON', 'array-bounds', 'unparseable', 'duplicate-key'],
       ['plain', 'JSON'],
       ['plains', 'JSON', 'array-bounds'],
-      ['holder', 'JSON', 'array-bounds', 'duplicate-key'],
-      ['deep', 'JSON', 'array-bounds', 'duplicate-key'],
+      ['holder', 'JSON', 'array-bounds', 'unparseable', 'duplicate-key'],
+      ['deep', 'JSON', 'array-bounds', 'unparseable', 'duplicate-key'],
       ['stores', 'JSON', 'array-bounds'],
       ['lists', 'JSON', 'array-bounds'],
       ['odds', 'JSON', 'array-bounds'],
