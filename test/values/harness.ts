@@ -70,7 +70,6 @@ export async function openValuesHarness(): Promise<ValuesHarness> {
     const { closePubSub } = await import('../../functions/cloud/pubsub.ts');
     closing.push(closePubSub);
     const authClient = new PassThroughClient();
-    const storage = new Storage({ projectId: PROJECT, apiEndpoint: stack.storage, authClient });
     const bigquery = new BigQuery({ projectId: PROJECT, apiEndpoint: stack.bigquery, authClient });
     let runs = 0;
     // Runs of the last hours, a second apart: a run's id is its start, and the data of an old one counts as deleted.
@@ -79,7 +78,7 @@ export async function openValuesHarness(): Promise<ValuesHarness> {
       bigquery: `${stack.bigquery}/bigquery/v2/projects/${PROJECT}`,
       mirror: (sourceUrl, yaml = EVERYTHING) => {
         const start = new Date(first + 1000 * runs++).toISOString();
-        return mirrorOnce(storage, sourceUrl, HEAD + yaml, start.replaceAll(/[-:]|\.\d+/gu, ''));
+        return mirrorOnce(stack.storage, sourceUrl, HEAD + yaml, start.replaceAll(/[-:]|\.\d+/gu, ''));
       },
       forget: async () => {
         const [tables] = await bigquery.dataset(LOADING).getTables();
@@ -105,7 +104,7 @@ async function makePlaces(stack: { storage: string; bigquery: string }): Promise
   await pubsub.close();
 }
 
-async function mirrorOnce(storage: Storage, sourceUrl: string, yaml: string, runId: string): Promise<MirroredRun> {
+async function mirrorOnce(storage: string, sourceUrl: string, yaml: string, runId: string): Promise<MirroredRun> {
   // Imported late: their modules read the environment.
   const { exportRun } = await import('../../functions/export/index.ts');
   const { urlSource } = await import('../../functions/export/source.ts');
@@ -114,17 +113,23 @@ async function mirrorOnce(storage: Storage, sourceUrl: string, yaml: string, run
   const config = parseConfig(yaml, 'mirror.yaml');
   const source = urlSource(sourceUrl, 'values');
   await exportRun(source, config, { runId, attempt: 1 }, 'manual', new AbortController().signal);
+  const ledger = `${storage}/storage/v1/b/ledger/o`;
   const read = async (name: string): Promise<unknown> => {
-    const [bytes] = await storage.bucket('ledger').file(`runs/${runId}/${name}`).download();
-    return JSON.parse(bytes.toString('utf8'));
+    const answer = await fetch(`${ledger}/${encodeURIComponent(`runs/${runId}/${name}`)}?alt=media`);
+    if (!answer.ok) throw new Error(`${name} of run ${runId}: HTTP ${answer.status}`);
+    return answer.json();
   };
   const plan = (await read('plan.json')) as PlanDocument;
   const marker: LoadedRows[] = [];
   for (const { name: chunk } of plan.chunks) {
     const body = { bucket: 'data', name: `chunks/${runId}/1/${chunk}.json` };
     await load({ data: { message: { messageId: '1', data: Buffer.from(JSON.stringify(body)).toString('base64') } } });
-    const [faults] = await storage.bucket('ledger').getFiles({ prefix: `runs/${runId}/faults/` });
-    for (const fault of faults) throw new Error(`load ${chunk}: ${String((await fault.download())[0])}`);
+    const faults = (await (await fetch(`${ledger}?prefix=runs/${runId}/faults/`)).json()) as {
+      items?: { name: string }[];
+    };
+    for (const { name } of faults.items ?? []) {
+      throw new Error(JSON.stringify(await read(name.replace(`runs/${runId}/`, ''))));
+    }
     const done = (await read(`done/load.${chunk}.json`)) as { result: { tables: LoadedRows[] } };
     marker.push(...done.result.tables);
   }
