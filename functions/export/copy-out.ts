@@ -145,16 +145,25 @@ class CopyOut implements Submittable {
 
   /** Reads a message's type and length, which may be split over chunks. Gives the bytes that it took. */
   #readHeader(chunk: Buffer, at: number): number {
+    // Copying five bytes costs as much as copying a row: a header that lies in one piece is read where it is.
+    if (this.#headerBytes === 0 && at + HEADER_BYTES <= chunk.length) {
+      this.#beginMessage(chunk, at);
+      return HEADER_BYTES;
+    }
     const taken = chunk.copy(this.#header, this.#headerBytes, at, at + HEADER_BYTES - this.#headerBytes);
     this.#headerBytes += taken;
     if (this.#headerBytes < HEADER_BYTES) return taken;
     this.#headerBytes = 0;
-    // The length counts itself, but not the type.
-    this.#left = this.#header.readUInt32BE(1) - 4;
-    this.#isRow = this.#header[0] === COPY_DATA;
-    if (this.#isRow) this.#beginRow(this.#left);
-    else this.#forward(this.#header);
+    this.#beginMessage(this.#header, 0);
     return taken;
+  }
+
+  #beginMessage(source: Buffer, at: number): void {
+    // The length counts itself, but not the type.
+    this.#left = source.readUInt32BE(at + 1) - 4;
+    this.#isRow = source[at] === COPY_DATA;
+    if (this.#isRow) this.#beginRow(this.#left);
+    else this.#forward(source.subarray(at, at + HEADER_BYTES));
   }
 
   #beginRow(bytes: number): void {
