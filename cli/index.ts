@@ -57,8 +57,10 @@ function version(): number {
   return 0;
 }
 
-/** On a terminal that has colours, and does not ask for none with NO_COLOR. */
-const inRed = (text: string): string => styleText('red', text, { stream: process.stderr });
+/** On a terminal that has colours, and does not ask for none with NO_COLOR. A function: `main` is awaited above. */
+function inRed(text: string): string {
+  return styleText('red', text, { stream: process.stderr });
+}
 
 /** One message; a stack only for what nobody foresaw. */
 function tell(error: unknown): number {
