@@ -33,6 +33,9 @@ export type Report = {
   coverage: number | null;
   transforms: TransformOutput[];
   views: { view: string; table: string }[];
+  /** What has changed in the source since the run that was published before, and tables that it no longer has. */
+  changes: string[];
+  standing: { schema: string; table: string; warehouseTable: string; shard: string }[];
   seconds: Record<'export' | 'load' | 'transform' | 'sli' | 'views' | 'total', number | null>;
 };
 
@@ -61,6 +64,8 @@ export async function makeReport(runId: string, total: number): Promise<Report> 
     coverage: status.coverage ?? null,
     transforms: transforms.flatMap((marker) => marker?.result.outputs ?? []),
     views: views?.result.views ?? [],
+    changes: plan?.drift?.changes ?? [],
+    standing: plan?.drift?.standing ?? [],
     seconds: {
       export: span([exported]),
       load: span(loads.map(({ marker }) => marker)),

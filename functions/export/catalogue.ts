@@ -114,6 +114,7 @@ const Column = z.object({
 /** A column, its type resolved through any domains. */
 export type Column = {
   column: string;
+  position: number;
   postgresType: string;
   type: SourceType;
   notNull: boolean;
@@ -133,6 +134,7 @@ export async function columnsOf(client: Client, oids: readonly number[]): Promis
   for (const row of z.array(Column).parse(rows)) {
     byTable.get(row.oid)?.push({
       column: row.column,
+      position: row.position,
       postgresType: row.type,
       type: sourceType(row),
       notNull: row.notNull,

@@ -21,6 +21,7 @@ import {
 } from '../mirror/plan.ts';
 import { tableText } from '../mirror/table-pattern.ts';
 import type { Claim } from './claim.ts';
+import { noteDrift, tellDrift } from './drift.ts';
 import { earlierAttempt, snapshotAgain, type Earlier } from './earlier-attempt.ts';
 import { exportRange, type RangeResult } from './export-range.ts';
 import type { Run } from './make-plan.ts';
@@ -64,7 +65,9 @@ async function exportSnapshot(source: Source, file: ConfigFile, run: Run, signal
   const snapshot = await takeSnapshot(source, file, run);
   try {
     const { plan } = snapshot;
+    await noteDrift(plan);
     await writePlan(plan);
+    await tellDrift(plan);
     await writeSchemaFiles(plan);
     log.info(`Snapshot ${snapshot.id} of ${source.name}`, { tables: tablesOf(plan).length });
     return await exportChunks(source, snapshot, plan.chunks, run.attempt, signal);

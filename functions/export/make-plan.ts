@@ -62,6 +62,7 @@ export async function makePlan(
       );
     }
     const plan: TablePlan = {
+      oid: relation.oid,
       schema: relation.schema,
       table: relation.table,
       warehouseTable: warehouseTable(relation.schema, relation.table),
@@ -146,6 +147,7 @@ function columnPlans(
     const { bigquery, refusals, known } = bigQueryType(column.type);
     const plan: ColumnPlan = {
       source: column.column,
+      position: column.position,
       name: names[i] ?? column.column,
       postgresType: column.postgresType,
       bigquery,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ConfigSchema } from './config.ts';
+import { DriftSchema } from './drift.ts';
 import { isTable } from './table-pattern.ts';
 import { REASONS } from './reasons.ts';
 
@@ -12,6 +13,8 @@ export const ColumnPlanSchema = z.object({
   /** The name in PostgreSQL, and the one in BigQuery. */
   source: z.string(),
   name: z.string(),
+  /** The column's number in the table, which a rename keeps. */
+  position: z.number().int().optional(),
   /** As `format_type` gives it, `numeric(10,2)`. */
   postgresType: z.string(),
   bigquery: z.enum([
@@ -56,6 +59,8 @@ export const KeyPlanSchema = z.object({
 export type KeyPlan = z.infer<typeof KeyPlanSchema>;
 
 export const TablePlanSchema = z.object({
+  /** The catalogue's own number of the table, which a rename keeps. */
+  oid: z.number().int().optional(),
   schema: z.string(),
   table: z.string(),
   warehouseTable: z.string(),
@@ -91,6 +96,8 @@ export const PlanSchema = z.object({
   chunks: z.array(ChunkPlanSchema),
   leftOut: z.array(z.object({ schema: z.string(), table: z.string(), reason: z.string() })),
   warnings: z.array(z.string()),
+  /** Against the last published run; absent before the first. */
+  drift: DriftSchema.optional(),
 });
 export type Plan = z.infer<typeof PlanSchema>;
 

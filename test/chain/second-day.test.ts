@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { testDatabase } from '../postgres.ts';
-import { mirrorYaml, openHarness, select, type Harness } from './harness.ts';
+import { mirrorYaml, openHarness, select, slackText, type Harness } from './harness.ts';
 import { hold } from './proxy.ts';
 
 /** Runs of two days have a shard each. Kiritimati is 26 hours ahead of GMT+12, so that a run in each is a run on each. */
@@ -104,6 +104,32 @@ test('the next day moves the views, and only then do the tables that they showed
     const expiration = (await expirationOf(id)) ?? 0;
     assert.ok(expiration >= before + 7 * DAY_MS && expiration <= Date.now() + 7 * DAY_MS, `${id}: ${expiration}`);
   }
+  // What has changed is in the report, and told once; the table that is gone is named with the shard that its view stays on.
+  const changes = [
+    'public.changes.dropped: gone',
+    'public.changes.retyped: integer is now text, STRING in BigQuery',
+    'public.changes.renamed is now new name',
+    'public.changes.added: new, boolean, BOOL in BigQuery',
+    'public.comes: new',
+    'public.goes: gone',
+  ];
+  assert.deepEqual(second.changes.toSorted(), changes.toSorted());
+  assert.deepEqual(second.standing, [{ schema: 'public', table: 'goes', warehouseTable: 'goes', shard: day1 }]);
+  const told = (await harness.slack()).map(slackText);
+  assert.equal(told.length, 1);
+  const [message = ''] = told;
+  assert.ok(message.includes(`Commons Mirror: export of run ${second.runId} says`), message);
+  assert.ok(message.includes(`The source has changed since run ${first.runId}:`), message);
+  for (const change of changes) assert.ok(message.includes(change), change);
+  assert.ok(message.includes(`The view goes stays on shard ${day1}.`), message);
+
+  // Nothing more has changed: nothing more is told, but the table that is gone stays in the report, until mirror.yaml drops it.
+  const idle = await harness.run(url, DAY_2);
+  assert.deepEqual([idle.state, idle.changes, idle.standing], ['published', [], second.standing]);
+  const without = await harness.run(url, DAY_2.replace('[public.*]', '[public.*], except: [public.goes]'));
+  assert.deepEqual([without.state, without.changes, without.standing], ['published', [], []]);
+  assert.equal((await harness.slack()).length, 1);
+
   const [{ n: kept } = {}] = await harness.query(
     `SELECT COUNT(*) AS n FROM \`commons-local.commons.commons_mirror_errors_${day1}\` WHERE run_id = '${first.runId}'`,
   );
@@ -120,5 +146,6 @@ test('the next day moves the views, and only then do the tables that they showed
   assert.ok((await expirationOf(`goes_${day1}`)) !== undefined);
   assert.equal(await expirationOf(`stays_${day1}`), date);
   for (const id of await harness.tables()) if (id.endsWith(day2)) assert.equal(await expirationOf(id), undefined, id);
-  assert.deepEqual(await harness.slack(), []);
+  assert.deepEqual(third.changes, ['public.goes: new']);
+  assert.equal((await harness.slack()).length, 2);
 });

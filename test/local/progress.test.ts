@@ -96,6 +96,8 @@ const report: Report = {
   tables: [table('orders', 'shop', 1000, 0), table('items', 'shop', 1000, 20), table('empty', 'rest', 0, 0)],
   coverage: 0.99,
   transforms: [],
+  changes: [],
+  standing: [],
   views: [{ view: 'orders', table: 'orders_20261122' }],
   seconds: { export: 1, load: 2.04, transform: null, sli: 0.3, views: null, total: 4 },
 };
