@@ -47,6 +47,28 @@ export async function markerOf<T>(
   return marker && marker.value.generation === generation ? marker.value : undefined;
 }
 
+export type Markers = {
+  /** Whether the step was ever done; its marker may be void. */
+  has: (step: Step, subject: Subject) => boolean;
+  /** The marker, if it stands. */
+  read: <T>(step: Step, subject: Subject, result: z.ZodType<T>) => Promise<Marker<T> | undefined>;
+};
+
+/** Many markers of a run: one list tells which documents there are, so that none is asked for in vain. */
+export async function markersOf(runId: string): Promise<Markers> {
+  const names = await ledger.list(runPath(runId));
+  const has = (step: Step, subject: Subject): boolean => names.has(path(runId, 'done', step, subject));
+  return {
+    has,
+    read: async (step, subject, result) => {
+      if (!has(step, subject)) return undefined;
+      if (names.has(path(runId, 'generation', step, subject))) return markerOf(runId, step, subject, result);
+      const marker = await ledger.read(path(runId, 'done', step, subject), markerSchema(result));
+      return marker?.value.generation === 0 ? marker.value : undefined;
+    },
+  };
+}
+
 /** Writes the marker; where one of this generation stands, that one stays: the first to finish has spoken. */
 export async function mark<T>(
   runId: string,

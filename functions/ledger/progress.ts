@@ -3,7 +3,7 @@ import { transformsOf } from '../mirror/plan.ts';
 import { bounded } from '../mirror/bounded.ts';
 import { LoadResultSchema, type LoadedTable } from '../load/result.ts';
 import { TransformResultSchema, type TransformOutput } from '../transform/result.ts';
-import { markerOf } from './markers.ts';
+import { markersOf } from './markers.ts';
 
 /** How far a run is, by its markers held against its plan: the plan says how many there must be. */
 
@@ -11,7 +11,9 @@ export type Loaded = { tables: LoadedTable[]; /** When the last chunk was done. 
 
 /** Every table's counts, once all chunks are loaded; until then undefined. */
 export async function allLoaded(plan: Plan): Promise<Loaded | undefined> {
-  const markers = await bounded(plan.chunks, 16, ({ name }) => markerOf(plan.runId, 'load', name, LoadResultSchema));
+  const stored = await markersOf(plan.runId);
+  if (!plan.chunks.every(({ name }) => stored.has('load', name))) return undefined;
+  const markers = await bounded(plan.chunks, 16, ({ name }) => stored.read('load', name, LoadResultSchema));
   const tables: LoadedTable[] = [];
   let at = plan.startedAt;
   for (const marker of markers) {
@@ -25,9 +27,9 @@ export async function allLoaded(plan: Plan): Promise<Loaded | undefined> {
 /** Every twin, once all transforms are done; until then undefined. */
 export async function allTransformed(plan: Plan): Promise<TransformOutput[] | undefined> {
   const chunks = plan.chunks.filter(({ name }) => transformsOf(plan, name).length > 0);
-  const markers = await bounded(chunks, 16, ({ name }) =>
-    markerOf(plan.runId, 'transform', name, TransformResultSchema),
-  );
+  const stored = await markersOf(plan.runId);
+  if (!chunks.every(({ name }) => stored.has('transform', name))) return undefined;
+  const markers = await bounded(chunks, 16, ({ name }) => stored.read('transform', name, TransformResultSchema));
   const outputs: TransformOutput[] = [];
   for (const marker of markers) {
     if (!marker) return undefined;

@@ -13,7 +13,7 @@ import { ViewsResultSchema } from '../views/result.ts';
 import { faultsOf, isTold, type Fault } from './faults.ts';
 import { ledger, runPath } from './index.ts';
 import { liveLease } from './lease.ts';
-import { markerOf } from './markers.ts';
+import { markersOf, type Markers } from './markers.ts';
 import { restoreOf, restoreText } from './restores.ts';
 import { findPlan, outcomeOf, type Outcome } from './run.ts';
 
@@ -51,16 +51,17 @@ export async function runIds(): Promise<string[]> {
 }
 
 export async function statusOf(runId: string): Promise<RunStatus> {
-  const [claim, plan, outcome, faults, lease, restored] = await Promise.all([
+  const [claim, plan, outcome, faults, lease, restored, markers] = await Promise.all([
     ledger.read(`${runPath(runId)}claim.json`, ClaimSchema),
     findPlan(runId),
     outcomeOf(runId),
     faultsOf(runId),
     liveLease(),
     restoreOf(runId),
+    markersOf(runId),
   ]);
   const restore = restoreText(restored, lease?.runId === runId, Date.now());
-  const steps = await stepsOf(runId, plan, faults);
+  const steps = await stepsOf(markers, plan, faults);
   const failed = steps.find(({ state }) => state === 'failed');
   // An export that was killed has left neither a result nor a word; its lease has run out.
   const died =
@@ -72,15 +73,15 @@ export async function statusOf(runId: string): Promise<RunStatus> {
     // A retry that has succeeded leaves the old outcome behind until the run ends anew.
     state: died ? 'failed' : outcome?.state === 'failed' && !failed ? 'running' : (outcome?.state ?? 'running'),
     reason: died ? 'The export ended without a result; it was stopped or killed.' : (outcome?.reason ?? ''),
-    coverage: await coverageOf(runId, plan),
+    coverage: await coverageOf(markers, plan),
     ...(restore !== undefined && { restore }),
     steps,
   };
 }
 
-async function stepsOf(runId: string, plan: Plan | undefined, faults: Fault[]): Promise<StepStatus[]> {
+async function stepsOf(markers: Markers, plan: Plan | undefined, faults: Fault[]): Promise<StepStatus[]> {
   const step = async (step: Step, chunk: string | undefined, result: z.ZodType): Promise<StepStatus> => {
-    const marker = await markerOf(runId, step, chunk, result);
+    const marker = await markers.read(step, chunk, result);
     const base = { step, ...(chunk !== undefined && { chunk }) };
     if (marker) {
       const seconds = (Date.parse(marker.endedAt) - Date.parse(marker.startedAt)) / 1000;
@@ -101,9 +102,9 @@ async function stepsOf(runId: string, plan: Plan | undefined, faults: Fault[]): 
   ]);
 }
 
-async function coverageOf(runId: string, plan: Plan | undefined): Promise<number | undefined> {
+async function coverageOf(stored: Markers, plan: Plan | undefined): Promise<number | undefined> {
   if (!plan) return undefined;
-  const markers = await bounded(plan.chunks, 16, ({ name }) => markerOf(runId, 'load', name, LoadResultSchema));
+  const markers = await bounded(plan.chunks, 16, ({ name }) => stored.read('load', name, LoadResultSchema));
   const tables = markers.flatMap((marker) => marker?.result.tables ?? []);
   return tables.length > 0 ? coverage(totalOf(tables)) : undefined;
 }

@@ -27,6 +27,8 @@ type Operation = (call: Call) => unknown;
 
 const sweepMilliseconds = 60_000;
 
+const pollMilliseconds = 250;
+
 /** One for each lane of jobs that writes, and one that reads. */
 const warmConnections = 3;
 
@@ -140,7 +142,15 @@ function operations(context: JobContext): [string, Operation][] {
 
     [`GET ${jobsPath}`, (call) => listJobs(context, project(call), call.search)],
     [`POST ${jobsPath}`, async (call) => insertJob(context, project(call), await call.body())],
-    [`GET ${jobsPath}/:job`, (call) => jobResource(job(call))],
+    [
+      `GET ${jobsPath}/:job`,
+      async (call) => {
+        const found = job(call);
+        // BigQuery takes its time, too; whoever waits for a job asks less often, and hears of its end at once.
+        await jobs.settled(found, pollMilliseconds);
+        return jobResource(found);
+      },
+    ],
     [
       `POST ${jobsPath}/:job/cancel`,
       (call) => {
