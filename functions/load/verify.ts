@@ -1,4 +1,4 @@
-import { resultOf, type JobConfiguration } from '../cloud/bigquery.ts';
+import { encryption, resultOf, type JobConfiguration } from '../cloud/bigquery.ts';
 import { jobId, ended, submit, succeeded } from '../cloud/jobs.ts';
 import { PermanentError } from '../mirror/errors.ts';
 import { isCovered, loadedFingerprint } from '../mirror/fingerprint.ts';
@@ -36,7 +36,16 @@ export async function verified(
   const named = (id: string): string => tableName(config.project, loadingDataset(config.dataset), id);
   const errors = hasErrors ? named(refused(warehouseTable, runId)) : undefined;
   const query = loadedFingerprint(columns, table.columns, named(loaded(warehouseTable, runId)), errors);
-  const configuration: JobConfiguration = { query: { useLegacySql: false, useQueryCache: false, query } };
+  const key = encryption();
+  const configuration: JobConfiguration = {
+    // The result's own table is encrypted too: of a single row, a sum is a digest of its value.
+    query: {
+      useLegacySql: false,
+      useQueryCache: false,
+      query,
+      ...(key && { destinationEncryptionConfiguration: key }),
+    },
+  };
   const id = await submit({ id: jobId('verify', runId, warehouseTable, generation), configuration });
   succeeded(id, await ended(id, deadline));
   const { n, ...sums } = await resultOf(id);

@@ -197,6 +197,57 @@ test('each row that BigQuery cannot hold is told with its reason, as PostgreSQL 
   );
 });
 
+test('the queries of docs/operations.md list the bad values by table and reason, and prove the balance', async () => {
+  const text = await readFile(new URL('../../docs/operations.md', import.meta.url), 'utf8');
+  const queries = [...text.matchAll(/```sql\n([^`]*(?:`[^`]+`[^`]*)*?)\n```/gu)].map(([, sql = '']) =>
+    sql
+      .replaceAll('acme-mirror', 'commons-local')
+      .replaceAll(/(?<=commons_mirror_errors_)\d{8}/gu, report.shard)
+      .replaceAll('20261122T080000Z', report.runId),
+  );
+  assert.equal(queries.length, 2);
+  const bad = await harness.query(queries[0] ?? '');
+  const listed = bad.map((row) =>
+    [
+      `${String(row['source_schema'])}.${String(row['source_table'])}`,
+      row['column_name'],
+      row['reason'],
+      row['bad_values'],
+    ].join(' '),
+  );
+  const counts = new Map<string, number>();
+  for (const [name, values] of Object.entries(REFUSED)) {
+    for (const [, column, reason] of values) {
+      const key = `${name} ${column} ${reason}`;
+      counts.set(key, (counts.get(key) ?? 0) + 1);
+    }
+  }
+  assert.deepEqual(listed.sort(), [...counts].map(([key, count]) => `${key} ${count}`).sort());
+  const balance = await harness.query(queries[1] ?? '');
+  assert.equal(balance.length, report.tables.length);
+  for (const { source_schema: schema, source_table: table, loaded, errors, error_rows: kept, balanced } of balance) {
+    const own = report.tables.find((each) => each.schema === schema && each.table === table);
+    assert.deepEqual([loaded, errors, kept, balanced], [own?.loaded, own?.errors, own?.errors, true], String(table));
+  }
+});
+
+test('keys are on the published tables, and those that would lead nowhere are not', async () => {
+  const constraints = async (name: string): Promise<unknown> =>
+    (await harness.table(`${name}_${report.shard}`))?.['tableConstraints'];
+  const refersTo = (table: string, column: string): object => ({
+    referencedTable: { projectId: 'commons-local', datasetId: 'commons', tableId: `${table}_${report.shard}` },
+    columnReferences: [{ referencingColumn: column, referencedColumn: 'id' }],
+  });
+  assert.deepEqual(await constraints('members'), { primaryKey: { columns: ['id'] }, foreignKeys: [] });
+  const { primaryKey } = ((await constraints('addresses')) ?? {}) as { primaryKey?: unknown };
+  assert.deepEqual(await constraints('addresses'), { primaryKey, foreignKeys: [refersTo('members', 'member_id')] });
+  // A refusal of its own does not keep a table's keys from leading elsewhere.
+  assert.deepEqual(await constraints('consents'), {
+    primaryKey: { columns: ['id'] },
+    foreignKeys: [refersTo('members', 'member_id')],
+  });
+});
+
 test('coverage is told per table and in total, to the SLI table and to Cloud Monitoring', async () => {
   const rows = await harness.query(
     `SELECT run_id, shard, source_schema, source_table, loaded, errors, CAST(coverage AS STRING) AS coverage
