@@ -3,7 +3,11 @@ import { escapeIdentifier, escapeLiteral } from 'pg';
 import { anyType, TYPES_SETUP } from './arbitrary-values.ts';
 
 /** A database as the statements that make it; rows stand by themselves, as PostgreSQL may refuse one. */
-export type ArbitraryDatabase = { schemas: string[]; statements: string[]; rows: string[] };
+export type ArbitraryDatabase = {
+  statements: string[];
+  rows: string[];
+  /** Whether the run verifies itself. */ verify: boolean;
+};
 
 const TRAPS = [
   'Members', 'members', 'MEMBERS', 'order', 'select', 'table', 'current', 'a.b', 'a"b', 'a b', ' a', "a'b", 'a`b', 'a\\b', 'a-b', 'a\nb',
@@ -50,22 +54,24 @@ const anyTable = fc.record({
 });
 type Table = typeof anyTable extends fc.Arbitrary<infer T> ? T : never;
 
+const anySchemas = fc.uniqueArray(
+  fc.record({
+    schema: fc.oneof(
+      fc.constant('public'),
+      anyName.filter((name) => !name.startsWith('pg_')),
+    ),
+    tables: fc.uniqueArray(anyTable, { minLength: 1, maxLength: 3, selector: ({ name }) => name }),
+  }),
+  { minLength: 1, maxLength: 3, selector: ({ schema }) => schema },
+);
+
 export const anyDatabase: fc.Arbitrary<ArbitraryDatabase> = fc
-  .uniqueArray(
-    fc.record({
-      schema: fc.oneof(
-        fc.constant('public'),
-        anyName.filter((name) => !name.startsWith('pg_')),
-      ),
-      tables: fc.uniqueArray(anyTable, { minLength: 1, maxLength: 3, selector: ({ name }) => name }),
-    }),
-    { minLength: 1, maxLength: 3, selector: ({ schema }) => schema },
-  )
-  .map((schemas) => {
+  .record({ schemas: anySchemas, verify: fc.nat(4).map((n) => n === 0) })
+  .map(({ schemas, verify }) => {
     const all = ['public', ...schemas.map(({ schema }) => schema).filter((name) => name !== 'public')];
     const made = schemas.flatMap(({ schema, tables }) => tables.map((table) => make(schema, table)));
     return {
-      schemas: all,
+      verify,
       statements: [
         ...all.map((name) => `CREATE SCHEMA IF NOT EXISTS ${escapeIdentifier(name)}`),
         TYPES_SETUP,

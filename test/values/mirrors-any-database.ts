@@ -23,7 +23,8 @@ export async function mirrorsAnyDatabase(
   database: ArbitraryDatabase,
 ): Promise<Comparison> {
   await run(url, (client) => make(client, database));
-  const mirrored = await harness.mirror(url);
+  const all = 'chunks: [{ name: all, tables: ["*.*"] }]';
+  const mirrored = await harness.mirror(url, database.verify ? `${all}\nverify: all` : all);
   const source = await openSource(url);
   try {
     const comparison = await compareRun(source, openWarehouse(harness.bigquery, LOADING), mirrored);

@@ -28,7 +28,11 @@ try {
   say(`Seed ${seed}`);
   const details = await fc.check(
     fc.asyncProperty(anyDatabase, async (database) => {
-      const found = await mirrorsAnyDatabase(harness, url, database);
+      const found = await mirrorsAnyDatabase(harness, url, database).catch((error: unknown) => {
+        // Shrinking may take minutes; each step is told.
+        say(`Failed: ${String(error).slice(0, 1000)}`);
+        throw error;
+      });
       counts.databases++;
       counts.tables += found.tables;
       counts.rows += found.rows;
