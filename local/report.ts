@@ -29,6 +29,7 @@ export type Report = {
     errors: number;
     bytes: number;
     parts: number;
+    verified?: number | undefined;
   }[];
   coverage: number | null;
   transforms: TransformOutput[];

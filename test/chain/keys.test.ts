@@ -14,7 +14,8 @@ after(() => harness.close());
 
 const YAML = mirrorYaml(`
 chunks: [{ name: all, tables: ['*.*'] }]
-coverage: { total: 0, perTable: 0 }`);
+coverage: { total: 0, perTable: 0 }
+verify: all`);
 const SOURCE = `
   CREATE SCHEMA care;
   CREATE TABLE members (id int PRIMARY KEY, born date, boss int REFERENCES members);
@@ -43,6 +44,9 @@ test('keys are set on the shard, again with each run of the day, and left out wh
   const first = await harness.run(url, YAML);
   assert.equal(first.state, 'published', first.reason);
   const { shard } = first;
+  // Every column's fingerprint agrees, in the chain as it is deployed.
+  const verified = first.tables.map(({ warehouseTable, verified }) => [warehouseTable, verified]);
+  assert.deepEqual(Object.fromEntries(verified), { members: 3, care__teams: 1, [JUNCTION]: 2 });
   const junction = `${JUNCTION}_${shard}`;
   const primaryKey = { columns: ['team', 'Member_Id'] };
   assert.deepEqual(await constraintsOf(`members_${shard}`), { primaryKey: { columns: ['id'] }, foreignKeys: [] });
