@@ -6,7 +6,7 @@ import { testDatabase } from '../postgres.ts';
 import { openValuesHarness, type ValuesHarness } from './harness.ts';
 
 /** A few databases each time; `npm run test:soak` makes hundreds, shrinks what fails, and repeats it by `--seed` and `--path`. */
-const DATABASES = 6;
+const DATABASES = 5;
 
 let harness: ValuesHarness;
 before(async () => {
