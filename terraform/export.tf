@@ -24,7 +24,7 @@ resource "google_cloud_run_v2_job" "export" {
       containers {
         image   = var.image
         command = ["node"]
-        args    = ["functions/export/main.ts"]
+        args    = ["dist/export/main.js"]
 
         # Rows are streamed: memory does not grow with the database. COPY's bytes and their checksums want the processors.
         resources {

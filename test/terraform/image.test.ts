@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { serve } from '../../local/http.ts';
 import { openStorage } from '../../local/storage/index.ts';
 import { makeImage, type Image } from './dockerfile.ts';
+import { nested, readTerraform, resource } from './hcl.ts';
 
 /** The image's file set, made as the Dockerfile says, in a clean directory; started by its own command. */
 
@@ -68,8 +69,15 @@ test('transform finds the text that it carries into BigQuery beside itself', asy
   assert.ok(names.includes('draft.ts'), names.join(', '));
 });
 
-test('the export starts, and names what is missing in its environment', async () => {
-  const child = start(['node', 'dist/export/main.js'], {});
+test("the export starts by the job's command, and names what is missing in its environment", async () => {
+  const task = nested(
+    resource(readTerraform(), 'google_cloud_run_v2_job', 'export'),
+    'template',
+    'template',
+    'containers',
+  );
+  const [command, args] = ['command', 'args'].map((name) => JSON.parse(task.values.get(name) ?? '[]') as string[]);
+  const child = start([...(command ?? []), ...(args ?? [])], {});
   const [code] = (await once(child.process, 'exit')) as [number | null];
   assert.equal(code, 1);
   const line = JSON.parse(child.output().trim().split('\n').at(-1) ?? '') as { severity: string; message: string };
