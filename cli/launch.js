@@ -2,6 +2,7 @@
 // Plain JavaScript on purpose: any Node from 20 on can start it. The project itself needs Node 24 (Google's clients ask
 // for 22, TypeScript runs unbuilt from 22.18), which comes as a package, so that nobody has to install a runtime.
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
@@ -15,14 +16,22 @@ function findNode() {
     console.error(
       `commons-mirror: needs Node ${NEEDED} or newer; found ${process.version}, and no packaged Node for ` +
         `${process.platform}-${process.arch} (packaged: linux-x64, linux-arm64, darwin-x64).\n` +
-        `Next: install Node ${NEEDED}, or run "npm ci" without --omit=optional.`,
+        `Next: install Node ${NEEDED}, or install again without --omit=optional.`,
     );
     process.exit(2);
   }
 }
 
+/** The repository has the TypeScript; the package has what was compiled from it, for Node strips no types in node_modules. */
+function findIndex() {
+  const [source, compiled] = ['./index.ts', '../build/cli/index.js'].map((file) =>
+    fileURLToPath(new URL(file, import.meta.url)),
+  );
+  return existsSync(source) ? source : compiled;
+}
+
 const args = process.argv.slice(2);
-const script = args[0] === '--node' ? args.slice(1) : [fileURLToPath(new URL('./index.ts', import.meta.url)), ...args];
+const script = args[0] === '--node' ? args.slice(1) : [findIndex(), ...args];
 // Each statement of DuckDB holds one of Node's threads while it runs, and files are read by the same ones: four are too few.
 const env = { UV_THREADPOOL_SIZE: '16', ...process.env };
 const child = spawn(findNode(), script, { stdio: 'inherit', env });

@@ -1,4 +1,4 @@
-import { mirrorLocally } from '../local/mirror.ts';
+import { PermanentError } from '../functions/mirror/errors.ts';
 import { parseArguments, UsageError, type Options } from './arguments.ts';
 
 const options = {
@@ -26,7 +26,7 @@ const DEFAULT_PORT = '8642';
 export const command = {
   summary: 'Mirrors on this machine: the sample Commons database, or --source; then serves until Ctrl-C.',
   options,
-  run: (args: string[]): Promise<number> => {
+  run: async (args: string[]): Promise<number> => {
     const { values } = parseArguments('start', args, options);
     const faults: string[] = [];
     const port = Number(values.port ?? DEFAULT_PORT);
@@ -45,6 +45,7 @@ export const command = {
     if (values.aptible && values.source !== undefined) faults.push('--aptible and --source exclude each other');
     if (faults.length > 0)
       throw new UsageError(`commons-mirror start:\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
+    const { mirrorLocally } = await import('../local/mirror.ts').catch(tellMissingPackage);
     return mirrorLocally({
       sourceUrl: values.source,
       aptible: values.aptible ?? false,
@@ -59,3 +60,11 @@ export const command = {
     });
   },
 };
+
+/** The local stack's packages are optional ones: a machine that only speaks to a deployed chain can do without. */
+function tellMissingPackage(error: unknown): never {
+  const isMissing = error instanceof Error && error.message.startsWith('Cannot find package ');
+  if (!isMissing) throw error;
+  const [text] = error.message.split(' imported from ');
+  throw new PermanentError(`The local stack is not installed: ${text}. Next: install again without --omit=optional.`);
+}

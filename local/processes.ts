@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync, closeSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SUBSCRIPTIONS, type EventFunction } from './topology.ts';
 
@@ -27,7 +27,7 @@ export async function startFunctions(environment: Record<string, string>, logFil
   const children = new Map<FunctionName, ChildProcess>();
   const closing = new AbortController();
   const startOne = async (name: FunctionName, wantedPort: number): Promise<number> => {
-    const child = start('function-process.ts', [name, String(wantedPort)], environment, logFile);
+    const child = start('function-process', [name, String(wantedPort)], environment, logFile);
     children.set(name, child);
     const port = await portOf(child, name, logFile);
     child.once('exit', () => void revive(name, port));
@@ -85,7 +85,7 @@ export async function runExport(
   signal: AbortSignal,
 ): Promise<boolean> {
   for (let attempt = 0; attempt <= JOB_RETRIES && !signal.aborted; attempt++) {
-    const child = start('job-process.ts', [], { ...environment, CLOUD_RUN_TASK_ATTEMPT: String(attempt) }, logFile);
+    const child = start('job-process', [], { ...environment, CLOUD_RUN_TASK_ATTEMPT: String(attempt) }, logFile);
     const onAbort = (): void => void child.kill('SIGTERM');
     signal.addEventListener('abort', onAbort, { once: true });
     const exited = once(child, 'exit');
@@ -102,20 +102,18 @@ export async function runExport(
 /** Cloud Run: ten seconds between SIGTERM and SIGKILL. */
 const SIGKILL_AFTER_MS = 10_000;
 
-function start(file: string, args: string[], environment: Record<string, string>, logFile: string): ChildProcess {
+function start(name: string, args: string[], environment: Record<string, string>, logFile: string): ChildProcess {
+  // TypeScript in the repository, JavaScript in the package: as this file is.
+  const file = path.join(import.meta.dirname, name + path.extname(import.meta.filename));
   const log = openSync(logFile, 'a');
   try {
-    return spawn(
-      process.execPath,
-      ['--disable-warning=ExperimentalWarning', fileURLToPath(new URL(file, import.meta.url)), ...args],
-      {
-        // Nothing of this shell's Google settings reaches a function: only what is set here.
-        env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...environment },
-        stdio: ['ignore', log, log, 'ipc'],
-        // A terminal's Ctrl-C goes to the parent alone, which stops its children in order.
-        detached: true,
-      },
-    );
+    return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', file, ...args], {
+      // Nothing of this shell's Google settings reaches a function: only what is set here.
+      env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', ...environment },
+      stdio: ['ignore', log, log, 'ipc'],
+      // A terminal's Ctrl-C goes to the parent alone, which stops its children in order.
+      detached: true,
+    });
   } finally {
     closeSync(log);
   }
