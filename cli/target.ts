@@ -33,13 +33,15 @@ export async function chooseTarget(
       return stack.dataset;
     }
     if (data !== undefined) {
-      throw new UsageError(`No local stack runs with the data directory ${data}. Next: npm start -- --data ${data}`);
+      throw new UsageError(
+        `No local stack runs with the data directory ${data}. Next: npx commons-mirror start --data ${data}`,
+      );
     }
   }
   const file = config ?? 'mirror.yaml';
   const text = await readFile(file, 'utf8').catch(() => {
     throw new ConfigurationError(
-      `Neither does a local stack run here, nor can ${file} be read. Next: npm start, or --config FILE for a deployed chain`,
+      `Neither does a local stack run here, nor can ${file} be read. Next: npx commons-mirror start, or --config FILE for a deployed chain`,
     );
   });
   const { project, location, dataset } = parseConfig(text, file).config;

