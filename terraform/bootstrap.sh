@@ -16,6 +16,10 @@ done
 # Top-level keys of mirror.yaml, plain words all of them.
 setting() { sed -n "s/^$1: *['\"]\{0,1\}\([A-Za-z0-9-]*\).*/\1/p" ../mirror.yaml; }
 project=$(setting project) region=$(setting region) location=$(setting location)
+[ -n "$project" ] && [ -n "$region" ] && [ -n "$location" ] || {
+  echo "bootstrap.sh: mirror.yaml says project '$project', region '$region', location '$location'. Next: set all three" >&2
+  exit 2
+}
 case $location in
   US) key_location=us ;;
   EU) key_location=europe ;;
