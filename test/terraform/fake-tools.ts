@@ -5,6 +5,7 @@ import path from 'node:path';
 /**
  * Stand-ins for the command lines of Google, Docker and Terraform: each call is recorded, and answered with what the test
  * says about a call of that beginning; by default with success and nothing.
+ * With Terraform's plan and apply the image is recorded that they have from the environment.
  */
 export type Answer = { stdout?: string; fails?: boolean };
 
@@ -29,7 +30,9 @@ const { appendFileSync, readFileSync } = require('node:fs');
 const { basename } = require('node:path');
 const [, , file, ...args] = process.argv;
 const call = [basename(file), ...args].join(' ');
-appendFileSync(process.env.FAKES + '/calls.jsonl', JSON.stringify(call) + '\\n');
+const image = /^terraform (?:plan|apply)/u.test(call) && process.env.TF_VAR_image;
+const told = image ? call + ' (TF_VAR_image=' + image + ')' : call;
+appendFileSync(process.env.FAKES + '/calls.jsonl', JSON.stringify(told) + '\\n');
 const answers = JSON.parse(readFileSync(process.env.FAKES + '/answers.json', 'utf8'));
 const [found] = Object.keys(answers).filter((start) => call.startsWith(start)).sort((a, b) => b.length - a.length);
 const { stdout = '', fails = false } = answers[found] ?? {};
