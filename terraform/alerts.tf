@@ -23,6 +23,8 @@ locals {
   # Cloud Monitoring takes a goal above 0 and up to 0.999.
   goal = min(0.999, max(0.001, local.coverage))
 
+  backup_hours = local.max_backup_age_hours + var.silence_hours
+
   alerts = {
     silence = {
       name  = "Commons Mirror: nothing published for ${var.silence_hours} hours"
@@ -39,10 +41,12 @@ locals {
       query = "sum(increase(${local.promql.failed}[15m])) > 0"
       text  = "Every attempt of an execution has failed. Next: commons-mirror status, and the job's log; then gcloud run jobs execute mirror-export --project=${local.project} --region=${local.region}."
     }
+    # A run takes no backup that is older than mirror.yaml allows, so that the age at its start tells nothing: what grows is
+    # the age of the last one that was mirrored. Healthy, it is at most the allowed age and the schedule's longest gap.
     old_backup = {
       name  = "Commons Mirror: the backup is too old"
-      query = "max(max_over_time(${local.promql.backup_age}[${var.silence_hours}h])) > ${local.max_backup_age_hours * 3600}"
-      text  = "The last run mirrored a backup that was older than source.maxBackupAgeHours in mirror.yaml, ${local.max_backup_age_hours} hours. Next: look at the backups of the database."
+      query = "(time() - max(max_over_time((timestamp(${local.promql.backup_age}) - ${local.promql.backup_age})[${local.backup_hours}h:5m])) or vector(${local.backup_hours * 3600 + 1})) > ${local.backup_hours * 3600}"
+      text  = "The newest backup that was mirrored is older than ${local.backup_hours} hours: source.maxBackupAgeHours of mirror.yaml, ${local.max_backup_age_hours}, and ${var.silence_hours} hours for the next run. It fires after the first apply too, until a first run has loaded its rows. Next: commons-mirror status, then the backups of the database; docs/operations.md, \"Failed\"."
     }
     slow_burn = {
       name  = "Commons Mirror: coverage falls"
@@ -53,7 +57,8 @@ locals {
 }
 
 resource "google_monitoring_alert_policy" "alert" {
-  for_each = local.alerts
+  # A direct source has no backup.
+  for_each = { for name, alert in local.alerts : name => alert if name != "old_backup" || local.source == "aptible" }
 
   display_name          = each.value.name
   combiner              = "OR"

@@ -236,8 +236,8 @@ run "alerts" {
   command = plan
 
   assert {
-    condition     = keys(google_monitoring_alert_policy.alert) == ["dead_letters", "job_failure", "old_backup", "silence", "slow_burn"]
-    error_message = "Silence, coverage, dead letters, the job and the backup each have an alert."
+    condition     = keys(google_monitoring_alert_policy.alert) == ["dead_letters", "job_failure", "silence", "slow_burn"]
+    error_message = "Silence, coverage, dead letters and the job each have an alert; a direct source has no backup."
   }
   assert {
     condition     = alltrue([for each in google_monitoring_alert_policy.alert : one(one(each.conditions).condition_prometheus_query_language).disable_metric_validation])
@@ -248,16 +248,30 @@ run "alerts" {
     error_message = "14 hours without a publication are told."
   }
   assert {
-    condition     = endswith(one(one(google_monitoring_alert_policy.alert["old_backup"].conditions).condition_prometheus_query_language).query, "> ${try(yamldecode(file("../mirror.yaml")).source.maxBackupAgeHours, 12) * 3600}")
-    error_message = "A backup is too old from mirror.yaml's age on."
-  }
-  assert {
     condition     = google_monitoring_slo.coverage.goal == 0.999 && google_monitoring_slo.coverage.rolling_period_days == 28
     error_message = "The objective is mirror.yaml's coverage, over 28 days."
   }
   assert {
     condition     = google_monitoring_notification_channel.email.type == "email"
     error_message = "The alerts go by e-mail, past the alert function."
+  }
+}
+
+run "alerts_of_a_source_on_aptible" {
+  command = plan
+
+  variables {
+    config_file = "tests/aptible.yaml"
+  }
+
+  assert {
+    condition     = keys(google_monitoring_alert_policy.alert) == ["dead_letters", "job_failure", "old_backup", "silence", "slow_burn"]
+    error_message = "A backup that is too old has an alert."
+  }
+  # aptible.yaml allows 6 hours; the next run has 14.
+  assert {
+    condition     = one(one(google_monitoring_alert_policy.alert["old_backup"].conditions).condition_prometheus_query_language).query == "(time() - max(max_over_time((timestamp(custom_googleapis_com:commons_mirror_backup_age{monitored_resource=\"global\"}) - custom_googleapis_com:commons_mirror_backup_age{monitored_resource=\"global\"})[20h:5m])) or vector(72001)) > 72000"
+    error_message = "The age is that of the last mirrored backup, now; without one in all that time, it is too old as well."
   }
 }
 
