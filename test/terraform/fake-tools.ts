@@ -22,7 +22,8 @@ export async function fakeTools(directory: string, answers: Record<string, Answe
     mode: 0o755,
   });
   for (const tool of TOOLS) await symlink('any', path.join(bin, tool)).catch(ignoreExisting);
-  return { PATH: `${bin}:/usr/bin:/bin`, FAKES: directory };
+  // Without a level, bash takes a pipe for a remote login and reads its startup files.
+  return { PATH: `${bin}:/usr/bin:/bin`, FAKES: directory, SHLVL: '1' };
 }
 
 const TOOL = `
