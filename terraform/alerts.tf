@@ -34,7 +34,7 @@ locals {
     dead_letters = {
       name  = "Commons Mirror: dead letters"
       query = "max(${local.promql.dead}) > 0"
-      text  = "A message was delivered 100 times and not taken, or Slack could not be reached. Next: gcloud pubsub subscriptions pull mirror-dead --project=${local.project}, then docs/operations-deployed.md, \"Dead letters\"."
+      text  = "A message was delivered 100 times and not taken, or Slack could not be reached. Next: gcloud pubsub subscriptions pull mirror-dead --project=${local.project}, then docs/operations.md, \"Dead letters\"."
     }
     job_failure = {
       name  = "Commons Mirror: the export failed"

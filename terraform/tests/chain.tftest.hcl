@@ -60,8 +60,8 @@ run "subscriptions" {
     error_message = "No push subscription ever expires."
   }
   assert {
-    condition     = one(google_pubsub_subscription.dead.expiration_policy).ttl == "" && length(google_pubsub_subscription.dead.push_config) == 0
-    error_message = "The dead letters wait in a pull subscription that never expires."
+    condition     = one(google_pubsub_subscription.dead.expiration_policy).ttl == "" && length(google_pubsub_subscription.dead.push_config) == 0 && google_pubsub_subscription.dead.message_retention_duration == "2678400s"
+    error_message = "The dead letters wait for 31 days, in a pull subscription that never expires."
   }
   assert {
     condition     = alltrue([for each in google_pubsub_subscription.push : one(each.retry_policy).minimum_backoff == "10s" && one(each.retry_policy).maximum_backoff == "600s"])

@@ -10,7 +10,7 @@ import { SLI_FIELDS } from '../../functions/mirror/schema.ts';
 import { backupPoints, coveragePoints } from '../../functions/sli/points.ts';
 import { JOB_RETRIES } from '../../local/processes.ts';
 import { DEAD_SUBSCRIPTION, SUBSCRIPTION_SETTINGS, SUBSCRIPTIONS } from '../../local/topology.ts';
-import { entries, literal, local, nested, readTerraform, resource } from './hcl.ts';
+import { entries, literal, local, nested, readTerraform, resource, type Block } from './hcl.ts';
 
 /** What Terraform deploys and what `npm start` makes on one machine are the same chain. */
 
@@ -20,6 +20,12 @@ const string = (text: string | undefined): string => JSON.parse(text ?? 'null') 
 const seconds = (duration: string | number | boolean): number => Number(/^(\d+)s$/u.exec(String(duration))?.[1]);
 const strings = (text: string): Record<string, string> =>
   Object.fromEntries([...entries(text)].map(([name, value]) => [name, string(value)]));
+
+const variable = (name: string): Block => {
+  const found = terraform.find(({ labels }) => labels[0] === 'variable' && labels[1] === name);
+  if (!found) throw new Error(`Terraform declares no variable ${name}`);
+  return found;
+};
 
 test('topics', () => {
   assert.deepEqual(strings(local(terraform, 'topics')), TOPICS);
@@ -193,6 +199,19 @@ test('the publication that the alerts count is the line that views logs', () => 
   assert.match(String(filter), /service_name="mirror-views" AND jsonPayload\.message="Published"$/u);
   const views = readFileSync(new URL('../../functions/views/index.ts', import.meta.url), 'utf8');
   assert.match(views, /log\.info\('Published', \{/u);
+});
+
+test("the alerts are those of the operations' table", () => {
+  const hours = String(literal(variable('silence_hours'), 'default'));
+  const names = [
+    ...[...local(terraform, 'alerts').matchAll(/ name\s+= "Commons Mirror: ([^"]+)"/gu)].map(([, name = '']) => name),
+    String(literal(resource(terraform, 'google_monitoring_alert_policy', 'fast_burn'), 'display_name')).slice(16),
+  ].map((name) => name.replace('${var.silence_hours}', hours));
+  const text = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8');
+  const [, section = ''] = /\n### By e-mail\n(.*?)\n##/su.exec(text) ?? [];
+  const told = [...section.matchAll(/^\| ([a-z][^|]*?) +\|/gmu)].map(([, name = '']) => name);
+  assert.deepEqual(told.toSorted(), names.toSorted());
+  assert.equal(names.length, 6);
 });
 
 test('every grant has its reason, and none is a primitive role', () => {
