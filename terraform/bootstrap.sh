@@ -38,7 +38,7 @@ gcloud storage buckets describe "gs://$state" --project="$project" >/dev/null 2>
     --uniform-bucket-level-access --public-access-prevention
 gcloud storage buckets update "gs://$state" --versioning
 
-cat > mirror.auto.tfvars <<TFVARS
+cat > bootstrap.auto.tfvars <<TFVARS
 # Written by bootstrap.sh; no secret is in it. Commit it.
 project_number = "$number"
 alert_email    = "$email"

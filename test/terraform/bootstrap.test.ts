@@ -51,7 +51,7 @@ test('makes what an empty project lacks, in the order in which one thing needs t
   ]);
   assert.match(ended.stdout, new RegExp(`\n  terraform apply -var="image=${REPOSITORY}@${DIGEST}"\n$`, 'u'));
   assert.equal(
-    await readFile(path.join(folder, 'mirror.auto.tfvars'), 'utf8'),
+    await readFile(path.join(folder, 'bootstrap.auto.tfvars'), 'utf8'),
     '# Written by bootstrap.sh; no secret is in it. Commit it.\nproject_number = "123456789012"\nalert_email    = "alerts@acme.example"\n',
   );
 });
