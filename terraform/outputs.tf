@@ -3,6 +3,11 @@ output "image_repository" {
   value       = "${local.region}-docker.pkg.dev/${local.project}/${google_artifact_registry_repository.images.repository_id}/commons-mirror"
 }
 
+output "image" {
+  description = "What runs now: an apply that shall change something else hands it on."
+  value       = var.image
+}
+
 output "start_a_run" {
   description = "Starts a run by hand."
   value       = "gcloud run jobs execute ${google_cloud_run_v2_job.export.name} --project=${local.project} --region=${local.region}"
