@@ -5,7 +5,15 @@ export class UsageError extends Error {
   override name = 'UsageError';
 }
 
-export type Option = { type: 'string' | 'boolean'; value?: string; meaning: string };
+export type Option = {
+  type: 'string' | 'boolean';
+  value?: string;
+  meaning: string;
+  /** Which values it takes: in words, and whether a text is one of them. */
+  takes?: { what: string; has: (text: string) => boolean };
+  /** Another option, which may not stand beside it. */
+  excludes?: string;
+};
 export type Options = Record<string, Option>;
 
 type Parsed<O extends Options> = {
@@ -39,7 +47,13 @@ export function parseArguments<O extends Options>(
       faults.push(`--${token.name}: wants a value, ${option.value ?? 'VALUE'}; found ${token.value}`);
     } else if (option.type === 'boolean' && token.value !== undefined) {
       faults.push(`--${token.name}: takes no value; found ${token.value}`);
+    } else if (option.takes && token.value !== undefined && !option.takes.has(token.value)) {
+      faults.push(`--${token.name}: wants ${option.takes.what}; found ${token.value}`);
     }
+  }
+  for (const [name, { excludes }] of Object.entries<Option>(options)) {
+    if (excludes !== undefined && name in values && excludes in values)
+      faults.push(`--${name} and --${excludes} exclude each other`);
   }
   const wanted = positionals.filter((name) => !name.startsWith('['));
   if (found.length < wanted.length) faults.push(`missing: ${wanted.slice(found.length).join(' ')}`);

@@ -34,8 +34,14 @@ export const command = {
       return planOfBackup(named, values.config, values.json ?? false);
     }
     const url = values.source ?? process.env['SOURCE_URL'];
-    if (url === undefined)
-      throw new UsageError('commons-mirror plan: wants a database. Next: --source URL, or set SOURCE_URL');
+    if (!url) {
+      const what = named
+        ? `the source of ${values.config} is reached by its URL, which no file holds`
+        : 'wants a database';
+      throw new UsageError(
+        `commons-mirror plan: ${what}. Next: name it with --source URL, or in the variable SOURCE_URL`,
+      );
+    }
     const { urlSource } = await import('../functions/export/source.ts');
     const { takeSnapshot } = await import('../functions/export/snapshot.ts');
     const source = urlSource(url, 'commons-mirror plan');

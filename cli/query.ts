@@ -1,13 +1,18 @@
 import type { Rows } from '../functions/cloud/query.ts';
 import { textTable } from '../local/text-table.ts';
-import { parseArguments, UsageError, type Options } from './arguments.ts';
+import { parseArguments, type Options } from './arguments.ts';
 import { chooseTarget, targetOptions } from './target.ts';
 
 const FORMATS = ['table', 'csv', 'json'] as const;
 
 const options = {
   ...targetOptions,
-  format: { type: 'string', value: 'FORMAT', meaning: `One of ${FORMATS.join(', ')} (default table)` },
+  format: {
+    type: 'string',
+    value: 'FORMAT',
+    meaning: `One of ${FORMATS.join(', ')} (default table)`,
+    takes: { what: `one of ${FORMATS.join(', ')}`, has: (text: string) => FORMATS.some((each) => each === text) },
+  },
 } as const satisfies Options;
 
 export const command = {
@@ -16,9 +21,7 @@ export const command = {
   options,
   run: async (args: string[]): Promise<number> => {
     const { values, positionals } = parseArguments('query', args, options, ['SQL']);
-    const format = FORMATS.find((each) => each === (values.format ?? 'table'));
-    if (!format)
-      throw new UsageError(`commons-mirror query: --format: allowed: ${FORMATS.join(', ')}; found ${values.format}`);
+    const format = FORMATS.find((each) => each === values.format) ?? 'table';
     const dataset = await chooseTarget(values);
     const { queryRows } = await import('../functions/cloud/query.ts');
     let rows: Rows;

@@ -1,11 +1,19 @@
 import { PermanentError } from '../functions/mirror/errors.ts';
-import { parseArguments, UsageError, type Options } from './arguments.ts';
+import { parseArguments, type Options } from './arguments.ts';
+
+const HTTP = { what: 'http://HOST:PORT', has: (text: string) => /^https?:\/\/[^/]+\/?$/u.test(text) };
+const PLAIN_HTTP = { what: 'http://HOST:PORT', has: (text: string) => /^(?:http:\/\/)?[^/:]+:\d+\/?$/u.test(text) };
+const PORT = {
+  what: 'a whole number from 0 to 65535',
+  has: (text: string) => /^\d+$/u.test(text) && Number(text) <= 65_535,
+};
 
 const options = {
   source: { type: 'string', value: 'URL', meaning: 'Mirror this PostgreSQL database instead of the sample' },
   aptible: {
     type: 'boolean',
     meaning: 'The sample as a backup on a local Aptible: restored, read through its SSH portal',
+    excludes: 'source',
   },
   config: {
     type: 'string',
@@ -15,10 +23,30 @@ const options = {
   data: { type: 'string', value: 'DIR', meaning: 'Buckets, ledger and warehouse.duckdb, kept (default .mirror)' },
   once: { type: 'boolean', meaning: 'Leave when the run has ended: exit 0 if its views moved' },
   json: { type: 'string', value: 'FILE', meaning: "The run's report, also when the run failed" },
-  port: { type: 'string', value: 'N', meaning: 'The page and the endpoints (default 8642; 0 = any free one)' },
-  'storage-endpoint': { type: 'string', value: 'URL', meaning: 'A Cloud Storage instead of our own local one' },
-  'pubsub-endpoint': { type: 'string', value: 'URL', meaning: 'A Pub/Sub instead of our own local one' },
-  'bigquery-endpoint': { type: 'string', value: 'URL', meaning: 'A BigQuery instead of our own local one' },
+  port: {
+    type: 'string',
+    value: 'N',
+    meaning: 'The page and the endpoints (default 8642; 0 = any free one)',
+    takes: PORT,
+  },
+  'storage-endpoint': {
+    type: 'string',
+    value: 'URL',
+    meaning: 'A Cloud Storage instead of our own local one',
+    takes: HTTP,
+  },
+  'pubsub-endpoint': {
+    type: 'string',
+    value: 'URL',
+    meaning: 'A Pub/Sub instead of our own local one',
+    takes: PLAIN_HTTP,
+  },
+  'bigquery-endpoint': {
+    type: 'string',
+    value: 'URL',
+    meaning: 'A BigQuery instead of our own local one',
+    takes: HTTP,
+  },
 } as const satisfies Options;
 
 const DEFAULT_PORT = '8642';
@@ -28,23 +56,6 @@ export const command = {
   options,
   run: async (args: string[]): Promise<number> => {
     const { values } = parseArguments('start', args, options);
-    const faults: string[] = [];
-    const port = Number(values.port ?? DEFAULT_PORT);
-    if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-      faults.push(`--port: wants a whole number from 0 to 65535; found ${values.port}`);
-    }
-    for (const name of ['storage-endpoint', 'bigquery-endpoint'] as const) {
-      const url = values[name];
-      if (url !== undefined && !/^https?:\/\/[^/]+\/?$/u.test(url))
-        faults.push(`--${name}: wants http://HOST:PORT; found ${url}`);
-    }
-    const pubsub = values['pubsub-endpoint'];
-    if (pubsub !== undefined && !/^(?:http:\/\/)?[^/:]+:\d+\/?$/u.test(pubsub)) {
-      faults.push(`--pubsub-endpoint: wants http://HOST:PORT; found ${pubsub}`);
-    }
-    if (values.aptible && values.source !== undefined) faults.push('--aptible and --source exclude each other');
-    if (faults.length > 0)
-      throw new UsageError(`commons-mirror start:\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
     const { mirrorLocally } = await import('../local/mirror.ts').catch(tellMissingPackage);
     return mirrorLocally({
       sourceUrl: values.source,
@@ -53,9 +64,9 @@ export const command = {
       dataDirectory: values.data ?? '.mirror',
       once: values.once ?? false,
       reportFile: values.json,
-      port,
+      port: Number(values.port ?? DEFAULT_PORT),
       storageEndpoint: values['storage-endpoint']?.replace(/\/$/u, ''),
-      pubsubEndpoint: pubsub,
+      pubsubEndpoint: values['pubsub-endpoint'],
       bigqueryEndpoint: values['bigquery-endpoint']?.replace(/\/$/u, ''),
     });
   },

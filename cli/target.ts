@@ -13,6 +13,7 @@ export const targetOptions = {
     type: 'string',
     value: 'DIR',
     meaning: 'The running local stack with this data directory (default .mirror, if it runs)',
+    excludes: 'config',
   },
   config: { type: 'string', value: 'FILE', meaning: 'The deployed chain of this mirror.yaml' },
 } as const satisfies Options;
@@ -25,7 +26,6 @@ export async function chooseTarget(
   { data, config }: { data?: string; config?: string },
   { writes = false } = {},
 ): Promise<string> {
-  if (data !== undefined && config !== undefined) throw new UsageError('--data and --config exclude each other');
   if (config === undefined) {
     const stack = await runningStack(data ?? '.mirror');
     if (stack) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -21,6 +21,8 @@ type Place = {
   report: string;
   /** Writes a mirror.yaml. Gives its path. */
   config: (yaml: string) => Promise<string>;
+  /** What was started here; a test that fails leaves none of it. */
+  children: ChildProcess[];
 };
 
 async function place(t: TestContext): Promise<Place> {
@@ -28,10 +30,19 @@ async function place(t: TestContext): Promise<Place> {
   // PostgreSQL's account must get in where this runs as root.
   await chmod(root, 0o755);
   await mkdir(path.join(root, 'tmp'), { mode: 0o777 });
-  t.after(() => rm(root, { recursive: true, force: true }));
+  const children: ChildProcess[] = [];
+  t.after(async () => {
+    for (const child of children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null)) {
+      const exited = once(child, 'exit');
+      child.kill('SIGTERM');
+      await exited;
+    }
+    await rm(root, { recursive: true, force: true });
+  });
   const at = (name: string): string => path.join(root, name);
   return {
     root,
+    children,
     data: at('data'),
     report: at('report.json'),
     config: async (yaml) => {
@@ -49,13 +60,14 @@ type Running = {
 };
 
 /** Starts `commons-mirror start` on any free port, with its temporary files in the place. */
-function start({ root, data }: Place, ...args: string[]): Running {
+function start({ root, data, children }: Place, ...args: string[]): Running {
   const child = spawn(process.execPath, [LAUNCH, 'start', '--port', '0', '--data', data, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, TMPDIR: path.join(root, 'tmp') },
     // A group of its own, as a shell gives to what it runs in the foreground.
     detached: true,
   });
+  children.push(child);
   const said: Ended = { code: null, stdout: '', stderr: '' };
   child.stdout.on('data', (text: Buffer) => (said.stdout += text.toString()));
   child.stderr.on('data', (text: Buffer) => (said.stderr += text.toString()));
@@ -136,12 +148,14 @@ const ALL = mirrorYaml('chunks: [{ name: all, tables: [public.*] }]');
 
 test('wrong usage is told before anything starts', async (t) => {
   const where = await place(t);
-  const { code, stdout, stderr } = await run(where, '--frequency', 'daily', '--json');
+  const both = ['--aptible', '--source', 'postgres://nobody@127.0.0.1:1/none'];
+  const wrong = ['--frequency', 'daily', '--storage-endpoint', 'localhost:1', ...both, '--port', 'ten', '--json'];
+  const { code, stdout, stderr } = await run(where, ...wrong);
   assert.equal(code, 2);
   assert.equal(stdout, '');
   assert.match(
     stderr,
-    /^commons-mirror start:\n {2}--frequency: unknown option; allowed: --source, [^\n]+\n {2}--json: wants a value, FILE\n {2}not understood: daily\nNext: commons-mirror help\n$/u,
+    /^commons-mirror start:\n {2}--frequency: unknown option; allowed: --source, [^\n]+\n {2}--storage-endpoint: wants http:\/\/HOST:PORT; found localhost:1\n {2}--port: wants a whole number from 0 to 65535; found ten\n {2}--json: wants a value, FILE\n {2}--aptible and --source exclude each other\n {2}not understood: daily\nNext: commons-mirror help\n$/u,
   );
   const unknown = await commonsMirror(['mirror']);
   assert.equal(unknown.code, 2);
@@ -149,6 +163,13 @@ test('wrong usage is told before anything starts', async (t) => {
     unknown.stderr,
     /^commons-mirror: unknown command mirror; allowed: start, plan, status, [^\n]+, help\n$/u,
   );
+  const target = await commonsMirror(['query', '--data', 'd', '--config', 'c', '--format', 'xml']);
+  assert.equal(
+    target.stderr,
+    'commons-mirror query:\n  --format: wants one of table, csv, json; found xml\n  --data and --config exclude each other\n' +
+      '  missing: SQL\nNext: commons-mirror help\n',
+  );
+  assert.equal(target.code, 2);
   assert.deepEqual(await readdir(where.root), ['tmp']);
 });
 
@@ -422,16 +443,20 @@ test('while it serves, the other commands find it; Ctrl-C ends it with the code 
   assert.equal(wrongChunk.stderr, `commons-mirror retry ${runId} load: wants a chunk, one of all; found some\n`);
   assert.equal(wrongChunk.code, 2);
   const published = await command('publish', runId);
-  assert.equal(
-    published.stdout,
-    `Published to mirror-completions: {"step":"load","runId":"${runId}","shard":"${shard}","retry":"views"}\n`,
-  );
+  assert.equal(published.stdout, `Run ${runId} is published already: 1 views. Nothing was done.\n`);
   assert.equal(published.code, 0);
+  const unnamed = await commonsMirror(['plan', '--config', config]);
+  assert.equal(
+    unnamed.stderr,
+    `commons-mirror plan: the source of ${config} is reached by its URL, which no file holds. ` +
+      'Next: name it with --source URL, or in the variable SOURCE_URL\n',
+  );
+  assert.equal(unnamed.code, 2);
   const plan = await commonsMirror(['plan', '--source', url, '--config', config]);
   assert.equal(
     plan.stdout.replaceAll(/about \d+ rows, \d+\.\d MB/gu, 'SIZE'),
     `Shard ${shard} of commons-local.commons: 1 tables in 1 chunks\nchunk all\n` +
-      '  public.things → things (table, SIZE, at least 1 part)\n    id: integer → INT64 REQUIRED\n    name: text → STRING\n',
+      '  public.things → things (table, SIZE, at least 1 part)\n    id: integer → INT64 REQUIRED\n    name: text → STRING\n    primary key: id\n',
   );
 
   // As a terminal does it: to the whole group.
