@@ -44,7 +44,8 @@ export async function bench(args: string[]): Promise<object> {
       const referenceRate = ours.bytes / 1e6 / reference;
       console.log(
         `pair ${i + 1}: ours ${rate.toFixed(0)} MB/s, psql ${referenceRate.toFixed(0)} MB/s, ratio ${(rate / referenceRate).toFixed(3)}, ` +
-          `peak ${ours.peakRssMb.toFixed(0)} MB, client CPU ${(ours.cpuSeconds / (ours.bytes / 1e9)).toFixed(2)} s/GB`,
+          `peak ${ours.peakRssMb.toFixed(0)} MB, client CPU ${(ours.cpuSeconds / (ours.bytes / 1e9)).toFixed(2)} s/GB, ` +
+          `service CPU ${(ours.serviceCpuSeconds / (ours.bytes / 1e9)).toFixed(2)} s/GB`,
       );
       ratios.push(rate / referenceRate);
       runs.push(ours);
@@ -58,6 +59,7 @@ export async function bench(args: string[]): Promise<object> {
       spread: spread(ratios).map((value) => rounded(value)),
       peakRssMb: rounded(Math.max(...runs.map(({ peakRssMb }) => peakRssMb)), 0),
       cpuSecondsPerGb: rounded(median(runs.map(({ bytes, cpuSeconds }) => cpuSeconds / (bytes / 1e9))), 2),
+      serviceCpuSecondsPerGb: rounded(median(runs.map((run) => run.serviceCpuSeconds / (run.bytes / 1e9))), 2),
       unit: 'MB/s of CSV',
       gigabytes,
       streams,
@@ -69,7 +71,9 @@ export async function bench(args: string[]): Promise<object> {
   }
 }
 
-type Measured = { seconds: number; bytes: number; peakRssMb: number; cpuSeconds: number };
+type Usage = { peakRssMb: number; cpuSeconds: number };
+/** `cpuSeconds` are the export's, `serviceCpuSeconds` those of the local Cloud Storage, from the first row on. */
+type Measured = Usage & { seconds: number; bytes: number; serviceCpuSeconds: number };
 
 /** The export job's own process, with storage and Pub/Sub in this one. Time is from its first log line to its last. */
 async function exportOnce(sourceUrl: string, connections: number): Promise<Measured> {
@@ -103,15 +107,15 @@ async function exportOnce(sourceUrl: string, connections: number): Promise<Measu
       },
     );
     const exited = once(child, 'exit');
-    let peakRssMb = 0;
-    let cpuSeconds = 0;
-    const sampling = setInterval(() => {
-      const usage = usageOf(child.pid);
-      if (!usage) return;
-      ({ peakRssMb, cpuSeconds } = usage);
-    }, 50);
+    let usage: Usage | undefined;
+    let begun: { usage: Usage | undefined; service: NodeJS.CpuUsage } | undefined;
+    const sampling = setInterval(() => (usage = usageOf(child.pid) ?? usage), 50);
     let log = '';
-    child.stdout.on('data', (chunk: Buffer) => (log += chunk.toString()));
+    child.stdout.on('data', (chunk: Buffer) => {
+      log += chunk.toString();
+      // What Node spends on starting is another measurement's.
+      if (log.includes('"Snapshot')) begun ??= { usage: usageOf(child.pid), service: process.cpuUsage() };
+    });
     const [code] = await exited;
     clearInterval(sampling);
     if (code !== 0) throw new Error(`The export ended with ${String(code)}:\n${log}`);
@@ -122,11 +126,13 @@ async function exportOnce(sourceUrl: string, connections: number): Promise<Measu
     const first = lines.find(({ message }) => message.startsWith('Snapshot'));
     const last = lines.find(({ message }) => message === 'Export done');
     if (!first || !last) throw new Error(`The export's log has another form:\n${log}`);
+    const service = process.cpuUsage(begun?.service);
     return {
       seconds: (Date.parse(last.time) - Date.parse(first.time)) / 1000,
       bytes: last.bytes ?? 0,
-      peakRssMb,
-      cpuSeconds,
+      peakRssMb: usage?.peakRssMb ?? Number.NaN,
+      cpuSeconds: (usage?.cpuSeconds ?? Number.NaN) - (begun?.usage?.cpuSeconds ?? Number.NaN),
+      serviceCpuSeconds: (service.user + service.system) / 1e6,
     };
   } finally {
     await server.close();
@@ -147,10 +153,12 @@ chunks: [{ name: all, tables: [public.events] }]
 }
 
 /** Linux only: the most memory that the process has had, and the CPU time that it has used. */
-function usageOf(pid: number | undefined): { peakRssMb: number; cpuSeconds: number } | undefined {
+function usageOf(pid: number | undefined): Usage | undefined {
   try {
     const peak = /VmHWM:\s+(\d+)/u.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+    // A process that has ended, and is not yet forgotten, has no memory.
+    if (peak === undefined) return undefined;
     // The kernel counts in hundredths of a second.
     return { peakRssMb: Number(peak) / 1000, cpuSeconds: (Number(fields[11]) + Number(fields[12])) / 100 };
   } catch {

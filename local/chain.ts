@@ -15,8 +15,11 @@ export type Chain = {
   environment: Record<string, string>;
   logFile: string;
   functions: Omit<Functions, 'close'>;
-  /** Runs the export job, against `sourceUrl` if it is given, and waits for the run's end. Gives the run's id. */
-  run: (sourceUrl: string | undefined, stopped: AbortSignal, show: (view: RunView) => void) => Promise<string>;
+  /**
+   * Runs the export job, to which `source` says by variables of its own where the rows come from, and waits for the run's
+   * end. Gives the run's id.
+   */
+  run: (source: Record<string, string>, stopped: AbortSignal, show: (view: RunView) => void) => Promise<string>;
   /** Lets the last messages through, of which one may be the alert; a step that keeps failing is not waited for. */
   settle: (stopped: AbortSignal) => Promise<void>;
   close: () => Promise<void>;
@@ -27,8 +30,6 @@ export type ChainOptions = StackOptions & {
   configFile: string;
   /** Over the chain's own variables: where somebody stands between a function and a service. */
   environment?: Record<string, string>;
-  /** The export's alone: where the rows come from, where that is no URL. */
-  jobEnvironment?: Record<string, string>;
 };
 
 const SETTLING_MS = 5000;
@@ -63,20 +64,11 @@ export async function openChain(options: ChainOptions): Promise<Chain> {
       logFile,
       functions,
       close,
-      run: async (sourceUrl, stopped, show) => {
+      run: async (source, stopped, show) => {
         // The data directory's lock is ours: a lease that stands is of an export that was killed.
         if (!options.storageEndpoint) await dropLease();
         const execution = `local-${randomUUID()}`;
-        const job = runExport(
-          {
-            ...environment,
-            ...options.jobEnvironment,
-            ...(sourceUrl !== undefined && { SOURCE_URL: sourceUrl }),
-            CLOUD_RUN_EXECUTION: execution,
-          },
-          logFile,
-          stopped,
-        );
+        const job = runExport({ ...environment, ...source, CLOUD_RUN_EXECUTION: execution }, logFile, stopped);
         try {
           return await watchRun(execution, job, logFile, stopped, show);
         } finally {

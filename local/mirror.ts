@@ -78,25 +78,21 @@ async function mirror(
   const begun = Date.now();
   const { say } = progress;
   const { config, file } = given ?? (await defaultConfig(options, data, say));
-  const sourceUrl = options.aptible ? undefined : (options.sourceUrl ?? (await sampleDatabase(data, onStop, say)));
-  const jobEnvironment = options.aptible ? await aptible(config, data, onStop, say) : {};
-  stopped.throwIfAborted();
-
-  const chain = await openChain({
-    ...options,
-    project: config.project,
-    data,
-    config,
-    configFile: file,
-    jobEnvironment,
-  }).catch((error: unknown) => {
-    throw isTaken(error) ? portTaken(options.port) : error;
-  });
+  // Side by side: one waits for PostgreSQL, the other for Node to load the functions.
+  const [source, opening] = await Promise.allSettled([
+    startSource(options, config, data, onStop, say),
+    openChain({ ...options, project: config.project, data, config, configFile: file }),
+  ]);
+  if (opening.status === 'rejected') throw isTaken(opening.reason) ? portTaken(options.port) : opening.reason;
+  const chain = opening.value;
   onStop(chain.close);
-  await announce(data, { ...chain.environment, ...jobEnvironment }, config.dataset, onStop);
+  if (source.status === 'rejected') throw source.reason;
+  const { url: sourceUrl, environment } = source.value;
+  await announce(data, { ...chain.environment, ...environment }, config.dataset, onStop);
   say(`The page: ${chain.stack.url}/   Logs: ${chain.logFile}`);
   stopped.throwIfAborted();
-  const runId = await chain.run(sourceUrl, stopped, progress.show).finally(progress.end);
+  const jobEnvironment = { ...environment, ...(sourceUrl !== undefined && { SOURCE_URL: sourceUrl }) };
+  const runId = await chain.run(jobEnvironment, stopped, progress.show).finally(progress.end);
   const report = await makeReport(runId, (Date.now() - begun) / 1000);
   if (options.reportFile !== undefined) await writeReport(options.reportFile, report);
   const { url, pubsub } = chain.stack;
@@ -118,6 +114,18 @@ async function readConfig(file: string): Promise<Given> {
   return { config: parseConfig(text, file).config, file: path.resolve(file) };
 }
 
+/** Where the rows come from. A URL has a password in it, which is nobody's but the export's. */
+async function startSource(
+  { aptible, sourceUrl }: MirrorOptions,
+  config: Config,
+  data: DataDirectory,
+  onStop: OnStop,
+  say: Say,
+): Promise<{ url?: string; environment: Record<string, string> }> {
+  if (aptible) return { environment: await startAptible(config, data, onStop, say) };
+  return { url: sourceUrl ?? (await sampleDatabase(data, onStop, say)), environment: {} };
+}
+
 async function sampleDatabase(data: DataDirectory, onStop: OnStop, say: Say): Promise<string> {
   say('Starting PostgreSQL with the sample Commons database');
   const postgres = await startPostgres({ directory: data.path('postgres'), log: data.path('logs', 'postgres.log') });
@@ -126,7 +134,7 @@ async function sampleDatabase(data: DataDirectory, onStop: OnStop, say: Say): Pr
 }
 
 /** What the export needs to reach the local Aptible, which has the sample's backup. */
-async function aptible(
+async function startAptible(
   { source }: Config,
   data: DataDirectory,
   onStop: OnStop,

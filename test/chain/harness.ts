@@ -105,7 +105,7 @@ export async function openHarness(): Promise<Harness> {
       await Promise.allSettled(runs);
     });
     const run = (sourceUrl: string): Promise<string> => {
-      const running = chain.run(sourceUrl, stopped.signal, () => {});
+      const running = chain.run({ SOURCE_URL: sourceUrl }, stopped.signal, () => {});
       runs.push(running);
       return running;
     };
