@@ -51,15 +51,16 @@ export async function runIds(): Promise<string[]> {
 }
 
 export async function statusOf(runId: string): Promise<RunStatus> {
-  const [claim, plan, outcome, faults, lease, restored, markers] = await Promise.all([
+  const [claim, plan, outcome, faults, lease, restored] = await Promise.all([
     ledger.read(`${runPath(runId)}claim.json`, ClaimSchema),
     findPlan(runId),
     outcomeOf(runId),
     faultsOf(runId),
     liveLease(),
     restoreOf(runId),
-    markersOf(runId),
   ]);
+  // After the lease: an export that has given it up has written its marker before.
+  const markers = await markersOf(runId);
   const restore = restoreText(restored, lease?.runId === runId, Date.now());
   const steps = await stepsOf(markers, plan, faults);
   const failed = steps.find(({ state }) => state === 'failed');
