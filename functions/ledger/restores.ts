@@ -44,7 +44,12 @@ export async function timed<T>(runId: string, attempt: number, phase: PhaseName,
   const begun = { attempt, phase, startedAt };
   // Beside the work and whatever comes of it: a removal must not wait for what people read of it, nor fail with it.
   const noted = record(runId, (current) => ({ ...current, now: begun })).catch(() => {});
-  const result = await work().finally(() => noted);
+  let result: T;
+  try {
+    result = await work();
+  } finally {
+    await noted;
+  }
   const ended = { ...begun, endedAt: new Date().toISOString() };
   await record(runId, (current) => ({ ...current, now: null, phases: [...current.phases, ended] }));
   return result;
