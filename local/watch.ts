@@ -40,16 +40,18 @@ export async function watchRun(
     if (broken) throw broken;
     runId ??= await runOf(execution);
     if (runId !== undefined) {
-      const [changed, report] = await Promise.all([signatureOf(runId, exported), exportOf(runId)]);
+      // Before anything is read: what is read then is of the job's end, where it has ended.
+      const jobEnd = exported;
+      const [changed, report] = await Promise.all([signatureOf(runId, jobEnd), exportOf(runId)]);
       exporting = report ?? exporting;
-      const isOld = isDue(changed, seen, Date.now() - asked, status);
-      if (isOld) {
+      const isRead = isDue(changed, seen, Date.now() - asked, status);
+      if (isRead) {
         status = await statusOf(runId);
         asked = Date.now();
         seen = changed;
       }
-      if (status && (isOld || report)) show({ status, exporting });
-      if (status && hasEnded(status, exported)) return runId;
+      if (status && (isRead || report)) show({ status, exporting });
+      if (status && isRead && hasEnded(status, jobEnd)) return runId;
     } else if (exported !== undefined) {
       throw new PermanentError(
         exported
