@@ -168,16 +168,23 @@ export async function openCatalog(file: string, now: () => number) {
   }
 
   /** Runs `work`, by as many threads as the machine has cores if it is of so many bytes that it pays. */
-  async function withThreads<T>(connection: DuckDBConnection, bytes: number, work: () => Promise<T>): Promise<T> {
+  async function withThreads<T>(bytes: number, work: () => Promise<T>): Promise<T> {
     if (bytes < parallelBytes) return work();
     large += 1;
     try {
-      await connection.run(`SET threads = ${availableParallelism()}`);
+      await setThreads(availableParallelism());
       return await work();
     } finally {
       large -= 1;
-      if (large === 0) await connection.run('SET threads = 1');
+      if (large === 0) await setThreads(1);
     }
+  }
+
+  /** Of the whole instance. On a connection of its own: in a transaction that has failed DuckDB takes no statement any more. */
+  function setThreads(count: number): Promise<void> {
+    return withConnection(async (connection) => {
+      await connection.run(`SET threads = ${count}`);
+    });
   }
 
   /** Makes so many connections with BigQuery's functions before anybody waits for one. */

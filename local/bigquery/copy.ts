@@ -60,7 +60,7 @@ export function runCopy(catalog: Catalog, key: TableKey, sources: TableKey[], re
           if (!append) await connection.run(`CREATE TABLE ${target} (${columnList(after.fields)})`);
           const bytes = tables.reduce((sum, { size }) => sum + (size?.bytes ?? 0), 0);
           const insert = `INSERT INTO ${target} ${selects}`;
-          const inserted = await catalog.withThreads(connection, bytes, () => connection.run(insert));
+          const inserted = await catalog.withThreads(bytes, () => connection.run(insert));
           if (!append) {
             if (before !== undefined) await dropTable(connection, name, before);
             await connection.run(`ALTER TABLE ${target} RENAME TO "${after.name.replaceAll('"', '""')}"`);

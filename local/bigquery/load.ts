@@ -120,7 +120,7 @@ async function loadFiles(
         const [paired] = await Promise.all([
           Promise.all(sources.map(({ path }) => quotesArePaired(path, format.quote))),
           // Several files are read at the same time, one is not.
-          catalog.withThreads(connection, sources.length > 1 ? load.input : 0, () => connection.run(insert)),
+          catalog.withThreads(sources.length > 1 ? load.input : 0, () => connection.run(insert)),
         ]);
         if (!paired.every(Boolean)) throw new Error('A quote is not closed');
         return { badRecords: 0, errors: [] };
