@@ -3,7 +3,7 @@ import { jobId, run } from '../cloud/jobs.ts';
 import { log } from '../cloud/log.ts';
 import { publish } from '../cloud/pubsub.ts';
 import { deliver, type Context, type Delivery } from '../deliver.ts';
-import { mark, markerOf } from '../ledger/markers.ts';
+import { mark, markerOf, markersOf } from '../ledger/markers.ts';
 import { allLoaded, type Loaded } from '../ledger/progress.ts';
 import { planOf, refuseExpired } from '../ledger/run.ts';
 import { coverage, totalOf } from '../mirror/coverage.ts';
@@ -29,7 +29,7 @@ const delivery: Delivery<Completion> = {
   work: async ({ runId }, context) => {
     const plan = await planOf(runId);
     if (!(await markerOf(runId, 'sli', undefined, SliResultSchema))) {
-      const all = await allLoaded(plan);
+      const all = await allLoaded(plan, await markersOf(runId));
       if (!all) return;
       refuseExpired(plan);
       await gatherErrors(plan, all, context);

@@ -1,7 +1,7 @@
 import { log } from '../cloud/log.ts';
 import { publish } from '../cloud/pubsub.ts';
 import { deliver, type Context, type Delivery } from '../deliver.ts';
-import { mark, markerOf } from '../ledger/markers.ts';
+import { mark, markerOf, markersOf } from '../ledger/markers.ts';
 import { allLoaded, allTransformed, type Loaded } from '../ledger/progress.ts';
 import { coverageAccepted, outcomeOf, planOf, refuseExpired, writeOutcome } from '../ledger/run.ts';
 import { shortfalls } from '../mirror/coverage.ts';
@@ -30,7 +30,8 @@ const delivery: Delivery<Completion> = {
     const plan = await planOf(runId);
     if (!(await markerOf(runId, 'views', undefined, ViewsResultSchema))) {
       if ((await outcomeOf(runId))?.state === 'superseded') return;
-      const [all, outputs] = await Promise.all([allLoaded(plan), allTransformed(plan)]);
+      const markers = await markersOf(runId);
+      const [all, outputs] = await Promise.all([allLoaded(plan, markers), allTransformed(plan, markers)]);
       if (!all || !outputs) return;
       if (await isBlocked(plan, all)) return;
       refuseExpired(plan);
