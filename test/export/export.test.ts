@@ -170,7 +170,9 @@ test('a backup’s export goes on with a new snapshot where the snapshot is lost
   assert.ok((rowCount ?? 0) >= 2, 'the snapshot and the COPY');
   await exporting;
   const [view] = (await manifestAt(`chunks/${runId}/1/two.json`)).tables;
-  assert.deepEqual([view?.rows, view?.parts.map(({ object }) => object)], [120, [`data/${runId}/1/v/0-2-0.csv`]]);
+  assert.deepEqual([view?.rows, view?.parts.length], [120, 1]);
+  // The COPY's connection may end before the snapshot's: then one more try goes to the snapshot that is about to be lost.
+  assert.match(view?.parts[0]?.object ?? '', new RegExp(`^data/${runId}/1/v/0-[23]-0\\.csv$`, 'u'));
   assert.equal(await connectionsLeft(watcher), 0);
 });
 
