@@ -105,11 +105,12 @@ async function loadFiles(
       loadJson(transaction.connection, name, sources, after.fields, rules),
     );
   }
-  // Most rows are short. A file with a longer one is read again with room for the longest that BigQuery takes.
-  for (const maximumLine of (await isFast(sources, format, request)) ? [2 * 1024 * 1024, maximumRowBytes] : []) {
+  for (const { first, maximumLine } of (await isFast(sources, format, request)) ? fastTries(load.input) : []) {
     try {
       return await write(catalog, key, load, async ({ connection }, name) => {
-        const values = after.fields.map((field, index) => valueOf(field, rawColumn(index), rules, "error('bad')"));
+        const values = after.fields.map((field, index) =>
+          valueOf(field, rawColumn(index), rules, "error('bad')", { first }),
+        );
         const reader = readCsv(
           sources.map(({ path }) => path),
           after.fields,
@@ -128,12 +129,28 @@ async function loadFiles(
     } catch (error) {
       control.signal.throwIfAborted();
       // Why the fast reader gave up, and whether a row is bad at all, the slow one finds out and tells.
-      if (!(error instanceof Error && /Maximum line size/i.test(error.message))) break;
+      if (!first && !(error instanceof Error && /Maximum line size/i.test(error.message))) break;
     }
   }
   return write(catalog, key, load, ({ connection }, name) =>
     loadRows(connection, name, sources, after.fields, format, rules, load.scratch, control.signal),
   );
+}
+
+/** Up to here, planning a load takes longer than its rows do. */
+const smallBytes = 4_000_000;
+const ordinaryRowBytes = 2 * 1024 * 1024;
+
+/**
+ * How DuckDB's reader is tried. Most rows are short: a file with a longer one is read again with room for the longest that BigQuery
+ * takes. And most values are written in the first of their forms: for a small file, all the others are planned only where one is not.
+ */
+function fastTries(bytes: number): { first: boolean; maximumLine: number }[] {
+  return [
+    ...(bytes <= smallBytes ? [{ first: true, maximumLine: ordinaryRowBytes }] : []),
+    { first: false, maximumLine: ordinaryRowBytes },
+    { first: false, maximumLine: maximumRowBytes },
+  ];
 }
 
 /** Fills the table in one transaction, which also makes it visible and ends the job. */

@@ -35,7 +35,7 @@ export function runQuery(
     const prepared = prepare(catalog, project, request);
     const { statements, functions } = prepared;
     // Before any transaction: a function registered inside one is unseen by, and in conflict with, the same one in another.
-    if (functions.length > 0) await catalog.withConnection((connection) => installJavaScript(connection, functions));
+    await installed(catalog, functions);
     const [only] = statements;
     if (request.destinationTable !== undefined && (statements.length !== 1 || only?.kind !== 'select')) {
       throw new InvalidQuery('A destination table can be set only for a query of a single SELECT statement');
@@ -70,15 +70,22 @@ export async function dryRun(
   const fields =
     select === undefined
       ? undefined
-      : await catalog.withConnection(async (connection) => {
-          const free = await installJavaScript(connection, functions);
-          return columnsOf(connection, select.sql).finally(free);
-        }, 'functions');
+      : await installed(catalog, functions).then(() =>
+          catalog.withConnection((connection) => columnsOf(connection, select.sql), 'functions'),
+        );
   const totalBytesProcessed = String(bytesRead(catalog, statements));
   return {
     totalBytesProcessed,
     query: { statementType: statementType(statements), totalBytesProcessed, schema: fields },
   };
+}
+
+async function installed(catalog: Catalog, functions: Prepared['functions']): Promise<void> {
+  if (functions.length === 0) return;
+  await catalog.withConnection((connection) => {
+    installJavaScript(connection, functions, catalog.registered);
+    return Promise.resolve();
+  });
 }
 
 function prepare(catalog: Catalog, project: string, request: QueryRequest): Prepared {
@@ -94,19 +101,14 @@ function prepare(catalog: Catalog, project: string, request: QueryRequest): Prep
 
 async function runReads(
   catalog: Catalog,
-  { statements, functions, inTurn }: Prepared,
+  { statements, inTurn }: Prepared,
   control: JobControl,
   answer: (answer: Answer) => void,
 ): Promise<Record<string, unknown>> {
   return catalog.withConnection(async (connection) => {
-    const free = await installJavaScript(connection, functions);
-    try {
-      for (const statement of inTurn()) {
-        if (statement.kind !== 'select') continue;
-        answer(await stoppable(connection, control.signal, () => runSelect(catalog, connection, statement)));
-      }
-    } finally {
-      free();
+    for (const statement of inTurn()) {
+      if (statement.kind !== 'select') continue;
+      answer(await stoppable(connection, control.signal, () => runSelect(catalog, connection, statement)));
     }
     return queryStatistics(bytesRead(catalog, statements), statementType(statements), []);
   }, 'functions');
@@ -117,7 +119,7 @@ async function runInto(
   catalog: Catalog,
   key: TableKey,
   request: QueryRequest,
-  { statements, functions, inTurn }: Prepared,
+  { statements, inTurn }: Prepared,
   control: JobControl,
   answer: (answer: Answer) => void,
 ): Promise<Record<string, unknown>> {
@@ -130,28 +132,23 @@ async function runInto(
       const statistics = queryStatistics(bytesRead(catalog, statements), 'SELECT', []);
       await catalog.transaction(async (transaction) => {
         const { connection } = transaction;
-        const free = await installJavaScript(connection, functions);
-        try {
-          const fields = await stoppable(connection, control.signal, () => columnsOf(connection, statement.sql));
-          checkNames(fields);
-          const before = catalog.findTable(key);
-          const after = await writeTarget(catalog, key, before, request.writeDisposition, request, fields);
-          const name = duckName(catalog, key);
-          const append = before !== undefined && request.writeDisposition !== 'WRITE_TRUNCATE';
-          await stoppable(connection, control.signal, async () => {
-            if (append) await connection.run(`INSERT INTO ${name} ${asStored(fields, statement.sql)}`);
-            else
-              await createTableAs(connection, name, after.fields, statement.sql, {
-                before,
-                readsItself: reads(catalog, statement.reads, key),
-              });
-          });
-          await transaction.putTable(key, { ...after, size: await measure(connection, name, after.fields) });
-          await control.seal(transaction, statistics);
-          answer({ fields: after.fields, table: key });
-        } finally {
-          free();
-        }
+        const fields = await stoppable(connection, control.signal, () => columnsOf(connection, statement.sql));
+        checkNames(fields);
+        const before = catalog.findTable(key);
+        const after = await writeTarget(catalog, key, before, request.writeDisposition, request, fields);
+        const name = duckName(catalog, key);
+        const append = before !== undefined && request.writeDisposition !== 'WRITE_TRUNCATE';
+        await stoppable(connection, control.signal, async () => {
+          if (append) await connection.run(`INSERT INTO ${name} ${asStored(fields, statement.sql)}`);
+          else
+            await createTableAs(connection, name, after.fields, statement.sql, {
+              before,
+              readsItself: reads(catalog, statement.reads, key),
+            });
+        });
+        await transaction.putTable(key, { ...after, size: await measure(connection, name, after.fields) });
+        await control.seal(transaction, statistics);
+        answer({ fields: after.fields, table: key });
       }, 'functions');
       return statistics;
     }),

@@ -3,7 +3,6 @@ import type { JobControl } from './jobs.ts';
 import { queryStatistics, bytesRead } from './query-statistics.ts';
 import type { Prepared } from './query.ts';
 import { type Answer, runSelect, stoppable } from './select.ts';
-import { installJavaScript } from './sql/functions.ts';
 import type { Statement } from './sql/translate.ts';
 import { InvalidQuery } from './sql/types.ts';
 import { runStatement, statementType, type Done } from './statements.ts';
@@ -13,7 +12,7 @@ import { rebindViews } from './views.ts';
 /** DDL and DML: each statement commits by itself, those between BEGIN and COMMIT together. */
 export async function runScript(
   catalog: Catalog,
-  { statements, functions, inTurn }: Prepared,
+  { statements, inTurn }: Prepared,
   control: JobControl,
   answer: (answer: Answer) => void,
 ): Promise<Record<string, unknown>> {
@@ -27,18 +26,13 @@ export async function runScript(
       const current = inTurn()[Symbol.iterator]();
       for (const [index, group] of groups.entries()) {
         await runGroup(catalog, group, async (transaction) => {
-          const free = await installJavaScript(transaction.connection, functions);
-          try {
-            for (let left = group.statements.length; left > 0; left--) {
-              control.signal.throwIfAborted();
-              const statement = nextStatement(current);
-              await stoppable(transaction.connection, control.signal, async () => {
-                if (statement.kind === 'select') answer(await runSelect(catalog, transaction.connection, statement));
-                else done.push(await runStatement(catalog, transaction, statement, group.explicit));
-              });
-            }
-          } finally {
-            free();
+          for (let left = group.statements.length; left > 0; left--) {
+            control.signal.throwIfAborted();
+            const statement = nextStatement(current);
+            await stoppable(transaction.connection, control.signal, async () => {
+              if (statement.kind === 'select') answer(await runSelect(catalog, transaction.connection, statement));
+              else done.push(await runStatement(catalog, transaction, statement, group.explicit));
+            });
           }
           if (index === groups.length - 1 && group.commits) {
             await control.seal(transaction, queryStatistics(bytes, statementType(statements), done));

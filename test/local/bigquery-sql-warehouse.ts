@@ -13,7 +13,8 @@ const NOTHING: Answer = { names: [], types: [], rows: [] };
 export async function openWarehouse(): Promise<Warehouse> {
   const instance = await DuckDBInstance.create(':memory:');
   const connection = await instance.connect();
-  await installFunctions(connection);
+  const installed = { scalars: new Set<string>() };
+  await installFunctions(connection, installed);
   after(() => {
     connection.closeSync();
     instance.closeSync();
@@ -21,14 +22,10 @@ export async function openWarehouse(): Promise<Warehouse> {
   return {
     run: async (sql, parameters = []) => {
       const { statements, functions } = translate(sql, { project: 'p-x', dataset: 'd', parameters, quote });
-      const free = await installJavaScript(connection, functions);
-      try {
-        let answer = NOTHING;
-        for (const statement of statements) answer = await execute(connection, statement);
-        return answer;
-      } finally {
-        free();
-      }
+      installJavaScript(connection, functions, installed.scalars);
+      let answer = NOTHING;
+      for (const statement of statements) answer = await execute(connection, statement);
+      return answer;
     },
   };
 }

@@ -98,7 +98,7 @@ export const DATE_CALLS: Record<string, Call> = {
 
 /** The SQL of EXTRACT's macros: one for each part. */
 export const EXTRACT_MACROS = Object.entries(EXTRACTS).map(
-  ([part, sql]) => `CREATE OR REPLACE TEMP MACRO bq_extract_${part.toLowerCase()}(t) AS (${sql})::BIGINT;`,
+  ([part, sql]) => `CREATE MACRO bq_extract_${part.toLowerCase()}(t) AS (${sql})::BIGINT;`,
 );
 
 function zoneSql(zone: Expression | undefined): Expression {

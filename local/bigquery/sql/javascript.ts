@@ -9,7 +9,7 @@ import {
   type DuckDBType,
   type DuckDBValue,
 } from '@duckdb/node-api';
-import { registerMissing, type Scalar } from './scalars.ts';
+import { registerMissing, type Registered, type Scalar } from './scalars.ts';
 import { javaScriptName, type JavaScriptFunction } from './parser.ts';
 import { InvalidQuery, unsupported, type Field } from './types.ts';
 
@@ -18,13 +18,14 @@ const MOST_CODE = 32 * 1024;
 const MOST_OUTPUT = 5 * 1024 * 1024;
 
 /**
- * Registers a query's JavaScript functions with the database. Throws InvalidQuery for code over 32 KB or that does not compile,
- * 501 for types that are not on the tested list. Returns what frees them when the query is done.
+ * Registers a query's JavaScript functions with the database, which keeps them. Throws InvalidQuery for code over 32 KB or that
+ * does not compile, 501 for types that are not on the tested list.
  */
-export async function installJavaScript(
+export function installJavaScript(
   connection: DuckDBConnection,
   functions: JavaScriptFunction[],
-): Promise<() => void> {
+  registered: Registered,
+): void {
   const scalars = functions.map((each): Scalar => {
     const call = compile(each);
     return {
@@ -36,8 +37,7 @@ export async function installJavaScript(
       call: (...args) => result(each, call(...args.map(argument))),
     };
   });
-  if (scalars.length > 0) await registerMissing(connection, scalars);
-  return () => {};
+  registerMissing(connection, scalars, registered);
 }
 
 /** The function in a context of its own, with ECMAScript's built-ins and nothing of Node. */

@@ -63,7 +63,19 @@ export function cast(value: Expression, to: Field, safe: boolean): Expression {
 /** A typed literal: DATE '…', NUMERIC '…', JSON '…'. */
 export function typedLiteral(type: FieldType, value: string): Expression {
   if (type === 'JSON') return macro('bq_parse_json', [text(value)], { type });
+  const instant = type === 'TIMESTAMP' ? instantOf(value) : undefined;
+  if (instant !== undefined) return plain(`make_timestamptz(${instant})`, [], { type });
   return cast(stringLiteral(value), { name: '', type, mode: 'NULLABLE' }, false);
+}
+
+/**
+ * Microseconds since 1970 of a time as JavaScript writes it, `2026-11-22T22:07:47.216Z`, if it is one. The cast takes more forms, and
+ * takes DuckDB 9 ms to plan, each.
+ */
+function instantOf(value: string): string | undefined {
+  const milliseconds = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/u.test(value) ? Date.parse(value) : Number.NaN;
+  const isExact = !Number.isNaN(milliseconds) && new Date(milliseconds).toISOString() === value && value >= '0001';
+  return isExact ? `${milliseconds}000` : undefined;
 }
 
 const PARAMETER_TYPES: Record<string, FieldType> = {

@@ -2,7 +2,7 @@ import { failure, macroSql, type Overload } from './macros.ts';
 
 /** JSON and STRING documents: DuckDB tells them apart where a macro has both. */
 function ofDocument(name: string, parameters: string, json: string, string: string): string {
-  return `CREATE OR REPLACE TEMP MACRO ${name}(d JSON${parameters}) AS (${json}), (d VARCHAR${parameters}) AS (${string});`;
+  return `CREATE MACRO ${name}(d JSON${parameters}) AS (${json}), (d VARCHAR${parameters}) AS (${string});`;
 }
 
 const quoted = (sql: string) => `'"' || ${sql} || '"'`;
@@ -32,7 +32,7 @@ export const JSON_MACROS = [
     'd',
     failure("'Value has type STRING which cannot be inserted into a column of type JSON'", 'JSON'),
   ),
-  `CREATE OR REPLACE TEMP MACRO bq_alike(model, v, result) AS (
+  `CREATE MACRO bq_alike(model, v, result) AS (
     CASE WHEN (typeof(model) = 'JSON') = (typeof(v) = 'JSON') OR typeof(v) = '"NULL"' THEN result
       WHEN bq_fail('Value has type ' || typeof(v) || ' which cannot be inserted into a column of type ' || typeof(model)) IS NULL THEN result END);`,
   macroSql('bq_parse_json', [['x STRING', "bq_json_canonical(x, 'exact')::JSON"]]),
@@ -63,7 +63,7 @@ export const JSON_MACROS = [
     ['d, k', "bq_json_part_at(d::VARCHAR, '/' || replace(replace(k, '~', '~0'), '/', '~1'))::JSON"],
   ]),
   ofDocument('bq_json_type', '', 'bq_json_kind(d::VARCHAR)', failure("'JSON_TYPE takes JSON'", 'VARCHAR')),
-  `CREATE OR REPLACE TEMP MACRO bq_string(d JSON) AS (bq_json_string_value(d::VARCHAR)),
+  `CREATE MACRO bq_string(d JSON) AS (bq_json_string_value(d::VARCHAR)),
     (d VARCHAR) AS (${failure("'STRING takes JSON, DATE, TIME, DATETIME or TIMESTAMP'", 'VARCHAR')}),
     (d DATE) AS (bq_safe_cast_string(d)), (d TIME) AS (bq_safe_cast_string(d)),
     (d TIMESTAMP) AS (bq_safe_cast_string(d)), (d TIMESTAMPTZ) AS (bq_safe_cast_string(d));`,

@@ -172,7 +172,7 @@ const AGGREGATES = [
 function unseen(operator: string, name: string): string {
   const nan = (side: string) => `(typeof(${side}) = 'DOUBLE' AND ${side}::VARCHAR = 'nan')`;
   const never = operator === '<>' ? ` OR ${nan('a')}` : ` AND NOT (${nan('a')} OR ${nan('b')})`;
-  return `CREATE OR REPLACE TEMP MACRO ${name}_unseen(a, b) AS ((a ${operator} b${never}) AND bq_comparable(typeof(a), typeof(b)));`;
+  return `CREATE MACRO ${name}_unseen(a, b) AS ((a ${operator} b${never}) AND bq_comparable(typeof(a), typeof(b)));`;
 }
 
 export const OPERATOR_MACROS = [

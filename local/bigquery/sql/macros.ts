@@ -27,14 +27,14 @@ export type Overload = [parameters: string, body: string];
  */
 export function macroSql(name: string, overloads: Overload[]): string {
   const bodies = overloads.map(([parameters, body]) => `(${duckTyped(parameters)}) AS (${body})`);
-  const direct = `CREATE OR REPLACE TEMP MACRO ${name}${bodies.join(', ')};`;
+  const direct = `CREATE MACRO ${name}${bodies.join(', ')};`;
   if (overloads.some(([, body]) => /\bbq_(?:safe_)?cast_/u.test(body))) return direct;
   const modelled = overloads.map(([parameters, body]) => {
     const models = parameters.split(', ').map((parameter) => `m_${parameter}`);
     const names = parameters.split(', ').map((parameter) => parameter.replace(/ .*/u, ''));
     return `(${duckTyped(models.join(', '))}, ${names.join(', ')}) AS (${body})`;
   });
-  return `${direct}\nCREATE OR REPLACE TEMP MACRO ${name}_of_model${modelled.join(', ')};`;
+  return `${direct}\nCREATE MACRO ${name}_of_model${modelled.join(', ')};`;
 }
 
 /** `x INT64` as `x BIGINT`. */

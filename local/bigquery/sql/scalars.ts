@@ -11,33 +11,20 @@ export type Scalar = {
   typed?: (value: DuckDBValue, type: DuckDBType) => DuckDBValue;
 };
 
-let registering: Promise<void> = Promise.resolve();
+/** Names of the functions that a database instance has, whichever of its connections they came by: DuckDB refuses a name twice. */
+export type Registered = Set<string>;
 
-/**
- * Registers what of `scalars` the database instance does not have yet, one caller after another: DuckDB refuses a name twice, and
- * between looking and registering another connection could have come.
- */
-export function registerMissing(connection: DuckDBConnection, scalars: readonly Scalar[]): Promise<void> {
-  const before = registering;
-  const mine = (async () => {
-    await before;
-    const known = await registeredFunctions(connection);
-    for (const scalar of scalars) {
-      if (known.has(scalar.name)) continue;
-      registerScalar(connection, scalar);
-      known.add(scalar.name);
-    }
-  })();
-  registering = mine.catch(() => {});
-  return mine;
-}
-
-/** Names of the bq_ functions that this database instance has. */
-async function registeredFunctions(connection: DuckDBConnection): Promise<Set<string>> {
-  const found = await connection.runAndReadAll(
-    "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_name LIKE 'bq\\_%' ESCAPE '\\' AND function_type = 'scalar'",
-  );
-  return new Set(found.getRows().map(([name]) => String(name)));
+/** Registers what of `scalars` the database instance does not have yet. */
+export function registerMissing(
+  connection: DuckDBConnection,
+  scalars: readonly Scalar[],
+  registered: Registered,
+): void {
+  for (const scalar of scalars) {
+    if (registered.has(scalar.name)) continue;
+    registerScalar(connection, scalar);
+    registered.add(scalar.name);
+  }
 }
 
 function registerScalar(connection: DuckDBConnection, scalar: Scalar): void {
