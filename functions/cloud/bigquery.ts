@@ -129,11 +129,29 @@ export async function getTable(dataset: string, table: string): Promise<TableSta
   }
 }
 
+const TableList = z.object({
+  tables: z.array(z.object({ tableReference: z.object({ tableId: z.string() }) })).default([]),
+  nextPageToken: z.string().optional(),
+});
+
+/** Ids of a dataset's tables and views: a request for each thousand, where asking for each would be a thousand. */
+export async function listTables(dataset: string): Promise<Set<string>> {
+  const ids = new Set<string>();
+  let pageToken: string | undefined;
+  do {
+    const qs = { maxResults: 1000, ...(pageToken !== undefined && { pageToken }) };
+    const { tables, nextPageToken } = TableList.parse(await request('GET', `/datasets/${dataset}/tables`, { qs }));
+    for (const { tableReference } of tables) ids.add(tableReference.tableId);
+    pageToken = nextPageToken;
+  } while (pageToken !== undefined);
+  return ids;
+}
+
 /** Creates a table or view. False where one of that name exists. */
 export async function insertTable(dataset: string, table: string, resource: object): Promise<boolean> {
   const tableReference = { projectId: environment().GOOGLE_CLOUD_PROJECT, datasetId: dataset, tableId: table };
   try {
-    await request('POST', `/datasets/${dataset}/tables`, { tableReference, ...resource });
+    await request('POST', `/datasets/${dataset}/tables`, { json: { tableReference, ...resource } });
     return true;
   } catch (error) {
     if (error instanceof BigQueryError && error.status === 409) return false;
@@ -141,13 +159,18 @@ export async function insertTable(dataset: string, table: string, resource: obje
   }
 }
 
-/** Changes metadata; with an etag only if nobody else has since. False where somebody has. */
-export async function patchTable(dataset: string, table: string, changes: object, etag?: string): Promise<boolean> {
+/** Changes metadata, and gives all of it; with an etag only if nobody else has since. Undefined where somebody has. */
+export async function patchTable(
+  dataset: string,
+  table: string,
+  changes: object,
+  etag?: string,
+): Promise<TableState | undefined> {
   try {
-    await request('PATCH', tablePath(dataset, table), changes, etag ? { 'If-Match': etag } : {});
-    return true;
+    const headers: Record<string, string> = etag ? { 'If-Match': etag } : {};
+    return Table.parse(await request('PATCH', tablePath(dataset, table), { json: changes, headers }));
   } catch (error) {
-    if (error instanceof BigQueryError && error.status === 412) return false;
+    if (error instanceof BigQueryError && error.status === 412) return undefined;
     throw error;
   }
 }
@@ -165,9 +188,11 @@ export function tableReference(dataset: string, table: string): Record<string, s
 const tablePath = (dataset: string, table: string): string =>
   `/datasets/${dataset}/tables/${encodeURIComponent(table)}`;
 
-function request(method: string, uri: string, json?: object, headers: Record<string, string> = {}): Promise<unknown> {
+type Request = { json?: object; headers?: Record<string, string>; qs?: Record<string, string | number> };
+
+function request(method: string, uri: string, options: Request = {}): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    bigquery().request({ method, uri, headers, ...(json && { json }) }, (error: Error | null, body: unknown) =>
+    bigquery().request({ method, uri, ...options }, (error: Error | null, body: unknown) =>
       error ? reject(apiError(error, `${method} ${uri}`)) : resolve(body),
     );
   });

@@ -1,4 +1,4 @@
-import { encryption, getTable, patchTable, tableReference } from '../cloud/bigquery.ts';
+import { encryption, getTable, patchTable, tableReference, type TableState } from '../cloud/bigquery.ts';
 import { ended, submit, succeeded, type Job } from '../cloud/jobs.ts';
 import type { Publication } from '../ledger/publication.ts';
 import { bounded } from '../mirror/bounded.ts';
@@ -13,16 +13,21 @@ const REQUESTS_AT_ONCE = 32;
 
 /**
  * Copies every table into its shard, all at once, and checks each copy: rows, and the key that it is encrypted with. Copy
- * jobs are free, and each is atomic. An inherited expiration is cleared before any view shows the table.
+ * jobs are free, and each is atomic. An inherited expiration is cleared before any view shows the table. `existing` are the
+ * dataset's tables.
  */
 export async function copyTables(
   plan: Plan,
   tables: readonly PublishedTable[],
   publication: Publication,
+  existing: ReadonlySet<string>,
   deadline: number,
 ): Promise<void> {
   await stillOurs(publication);
-  await clearForeignKeys(plan, tables);
+  await clearForeignKeys(
+    plan,
+    tables.filter(({ to }) => existing.has(to)),
+  );
   const submitted = await bounded(tables, REQUESTS_AT_ONCE, async (table) => {
     return { table, id: await submit(copyJob(plan, table, publication)) };
   });
@@ -54,20 +59,22 @@ function copyJob(plan: Plan, table: PublishedTable, publication: Publication): J
 
 async function checkCopy(plan: Plan, table: PublishedTable): Promise<void> {
   const { dataset } = plan.config;
-  const copy = await getTable(dataset, table.to);
-  if (copy?.numRows !== table.rows) {
-    throw new PermanentError(
-      `${dataset}.${table.to} holds ${copy?.numRows ?? 'no'} rows after the copy, expected ${table.rows}. ` +
-        `Next: commons-mirror retry ${plan.runId} views --redo`,
-    );
+  const changes = { expirationTime: null, description: table.description };
+  // The answer to a change shows the table: where that is as it should be, nobody need ask again.
+  const copy = await patchTable(dataset, table.to, changes);
+  if (faultOf(copy, plan, table) === undefined) return;
+  const fault = faultOf(await getTable(dataset, table.to), plan, table);
+  if (fault !== undefined) throw new PermanentError(`${dataset}.${table.to} ${fault}`);
+}
+
+/** What is wrong with a copy, and what to do about it. */
+function faultOf(copy: TableState | undefined, plan: Plan, { rows }: PublishedTable): string | undefined {
+  if (copy?.numRows !== rows) {
+    return `holds ${copy?.numRows ?? 'no'} rows after the copy, expected ${rows}. Next: commons-mirror retry ${plan.runId} views --redo`;
   }
   const key = encryption()?.kmsKeyName;
   // BigQuery gives the key's version with its name.
   const used = copy.encryptionConfiguration?.kmsKeyName;
-  if (key && used !== key && !used?.startsWith(`${key}/cryptoKeyVersions/`)) {
-    throw new PermanentError(
-      `${dataset}.${table.to} is not encrypted with ${key}. Next: grant BigQuery the key, then retry views --redo`,
-    );
-  }
-  await patchTable(dataset, table.to, { expirationTime: null, description: table.description });
+  if (!key || used === key || used?.startsWith(`${key}/cryptoKeyVersions/`)) return undefined;
+  return `is not encrypted with ${key}. Next: grant BigQuery the key, then retry views --redo`;
 }

@@ -1,3 +1,4 @@
+import { listTables } from '../cloud/bigquery.ts';
 import { log } from '../cloud/log.ts';
 import { publish } from '../cloud/pubsub.ts';
 import { deliver, type Context, type Delivery } from '../deliver.ts';
@@ -57,9 +58,10 @@ async function publishRun(
 ): Promise<void> {
   const { runId, shard } = plan;
   const claimed = await claimPublication(plan, tables, generation, deadline);
-  await copyTables(plan, tables, claimed, deadline);
+  const existing = await listTables(plan.config.dataset);
+  await copyTables(plan, tables, claimed, existing, deadline);
   const keys = await setKeys(plan, tables, all);
-  const moved = await moveViews(plan, tables, claimed);
+  const moved = await moveViews(plan, tables, claimed, existing);
   await expireSuperseded(plan, tables, claimed);
   await finishPublication(claimed);
   const result = { sequence: claimed.sequence, views: moved, keys };

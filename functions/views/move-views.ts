@@ -17,27 +17,35 @@ export type MovedView = { view: string; table: string };
 
 /**
  * Moves every view to the run's shard. CMEK tables cannot be read through wildcards, so that a view names one table. The
- * view's label says which publication it shows; with the etag, it can only ever move forward.
+ * view's label says which publication it shows; with the etag, it can only ever move forward. `existing` are the dataset's
+ * tables and views.
  */
 export async function moveViews(
   plan: Plan,
   tables: readonly PublishedTable[],
   publication: Publication,
+  existing: ReadonlySet<string>,
 ): Promise<MovedView[]> {
   await stillOurs(publication);
   return bounded(tables, REQUESTS_AT_ONCE, async (table) => {
-    await moveView(plan, table, publication);
+    await moveView(plan, table, publication, existing.has(table.name));
     return { view: table.name, table: table.to };
   });
 }
 
-async function moveView(plan: Plan, table: PublishedTable, { sequence, runId }: Publication): Promise<void> {
+async function moveView(
+  plan: Plan,
+  table: PublishedTable,
+  { sequence, runId }: Publication,
+  exists: boolean,
+): Promise<void> {
   const { project, dataset } = plan.config;
   const resource = {
     view: { query: `SELECT * FROM ${tableName(project, dataset, table.to)}`, useLegacySql: false },
     description: `${table.description}\nCommons Mirror run ${runId}, shard ${plan.shard}`,
     labels: { [SEQUENCE_LABEL]: String(sequence) },
   };
+  if (!exists && (await insertTable(dataset, table.name, resource))) return;
   for (;;) {
     const current = await getTable(dataset, table.name);
     if (!current) {
