@@ -174,7 +174,16 @@ export const ConfigSchema = z.strictObject({
 
 export type Config = z.infer<typeof ConfigSchema>;
 
+const timeZones = new Map<string, boolean>();
+
+/** Each name is asked for once: a run's plan holds its configuration, and is read at every event. */
 function isTimeZone(name: string): boolean {
+  const known = timeZones.get(name) ?? existsTimeZone(name);
+  timeZones.set(name, known);
+  return known;
+}
+
+function existsTimeZone(name: string): boolean {
   try {
     return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
   } catch {
