@@ -29,8 +29,8 @@ const sweepMilliseconds = 60_000;
 
 const pollMilliseconds = 250;
 
-/** One for each lane of jobs that writes, and one that reads. */
-const warmConnections = 3;
+/** As many as jobs may write at once. */
+const warmConnections = 4;
 
 /**
  * BigQuery's REST API (v2) over a DuckDB file: a dataset is a schema, a table a table, a view a view; what DuckDB does not know of

@@ -46,8 +46,9 @@ export type JobControl = {
 export type JobRun = (control: JobControl) => Promise<Record<string, unknown>>;
 
 /**
- * Each running statement holds one of the four threads that Node keeps for such work, and files need one, too. What waits for a
- * lane is PENDING, as a job is that waits for slots.
+ * Each running statement holds one of the threads that Node keeps for such work, and files need them, too. What waits for a
+ * lane is PENDING, as a job is that waits for slots. More than there are cores: a query that calls JavaScript for every row waits
+ * for the main thread, and must not hold up a load that does not.
  */
 type Lane = 'write' | 'read';
 
@@ -60,7 +61,7 @@ export type Jobs = Awaited<ReturnType<typeof openJobs>>;
 export async function openJobs(catalog: Catalog) {
   const jobs = new Map<string, Job>();
   const running = new Map<Job, { done: Promise<void>; abort: AbortController }>();
-  const lanes = { write: openSlots(2), read: openSlots(1) };
+  const lanes = { write: openSlots(4), read: openSlots(1) };
 
   for (const [, text] of await catalog.readJobs()) {
     const job = JSON.parse(text) as Job;
