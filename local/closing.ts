@@ -4,7 +4,15 @@ import { count, size } from './run-view.ts';
 import { textTable } from './text-table.ts';
 
 /** Where a person finds what the run has made. */
-export type Places = { page: string; warehouse: string; logs: string; services: string; pubsub: string };
+export type Places = {
+  page: string;
+  /** The stand-in's file; another BigQuery has none. */
+  warehouse: string | undefined;
+  logs: string;
+  bigquery: string;
+  storage: string;
+  pubsub: string;
+};
 
 /** What is told of a run at its end: how it ended and why, rows by chunk, bad rows by table, time by step, where all of it is. */
 export function closingText(report: Report, places: Places): string {
@@ -17,9 +25,15 @@ export function closingText(report: Report, places: Places): string {
     '',
     ...(tables.length > 0 ? [chunkTable(report), ...errorLines(report)] : []),
     timeLine(report),
-    `Page ${places.page}   Warehouse ${places.warehouse}   Logs ${places.logs}`,
-    `BigQuery, Cloud Storage ${places.services}   Pub/Sub ${places.pubsub}`,
+    ...placeLines(places),
   ].join('\n');
+}
+
+function placeLines({ page, warehouse, logs, bigquery, storage, pubsub }: Places): string[] {
+  const file = warehouse === undefined ? '' : `   Warehouse ${warehouse}`;
+  const services =
+    bigquery === storage ? `BigQuery, Cloud Storage ${bigquery}` : `BigQuery ${bigquery}   Cloud Storage ${storage}`;
+  return [`Page ${page}${file}   Logs ${logs}`, `${services}   Pub/Sub ${pubsub}`];
 }
 
 function chunkTable({ tables, coverage }: Report): string {

@@ -95,9 +95,9 @@ async function mirror(
   const runId = await chain.run(jobEnvironment, stopped, progress.show).finally(progress.end);
   const report = await makeReport(runId, (Date.now() - begun) / 1000);
   if (options.reportFile !== undefined) await writeReport(options.reportFile, report);
-  const { url, pubsub } = chain.stack;
-  const warehouse = data.path('warehouse.duckdb');
-  say(closingText(report, { page: `${url}/`, warehouse, logs: chain.logFile, services: url, pubsub }));
+  const { url, bigquery, storage, pubsub } = chain.stack;
+  const warehouse = options.bigqueryEndpoint === undefined ? data.path('warehouse.duckdb') : undefined;
+  say(closingText(report, { page: `${url}/`, warehouse, logs: chain.logFile, bigquery, storage, pubsub }));
   if (!options.once) {
     say(['Next, in another terminal:', ...nextCommands(report, options.dataDirectory)].join('\n  '));
     showGoogleTools(chain.stack, config, report, say);

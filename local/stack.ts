@@ -5,8 +5,6 @@ import { request as httpRequest, type IncomingMessage, type ServerResponse } fro
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { PubSub } from '@google-cloud/pubsub';
-import { Storage } from '@google-cloud/storage';
-import { PassThroughClient } from 'google-auth-library';
 import { openBigQuery } from './bigquery/index.ts';
 import type { DataDirectory } from './data-directory.ts';
 import { ApiError, serve, type Handler } from './http.ts';
@@ -169,9 +167,12 @@ async function downloaded(uri: string, apiEndpoint: string, directory: string): 
   const [bucket, object] = objectOf(uri);
   await mkdir(directory, { recursive: true });
   const file = path.join(directory, `${createHash('sha256').update(uri).digest('hex')}-${randomUUID()}`);
-  const client = new Storage({ projectId: 'local', apiEndpoint, authClient: new PassThroughClient() });
+  const url = `${apiEndpoint}/storage/v1/b/${bucket}/o/${encodeURIComponent(object)}?alt=media`;
+  const { status, body } = await fetch(url);
+  if (status === 404) throw new ApiError(404, 'notFound', `Not found: ${uri}`);
+  if (status !== 200 || !body) throw new Error(`Cloud Storage at ${apiEndpoint} answers ${status} for ${uri}`);
   try {
-    await pipeline(client.bucket(bucket).file(object).createReadStream({ validation: false }), createWriteStream(file));
+    await pipeline(body, createWriteStream(file));
     return file;
   } catch (error) {
     await rm(file, { force: true });

@@ -5,6 +5,7 @@ import { PassThroughClient } from 'google-auth-library';
 import type { Config } from '../functions/mirror/config.ts';
 import { MANIFEST_PREFIX } from '../functions/mirror/plan.ts';
 import { TOPICS } from '../functions/mirror/messages.ts';
+import { SafeError } from '../functions/mirror/errors.ts';
 import { bucketsOf, DATA_LIFETIME_MS, loadingDataset } from '../functions/mirror/names.ts';
 
 /** What Terraform makes in the cloud, made here by the same services' ordinary clients: buckets, topics, datasets. */
@@ -39,11 +40,24 @@ export async function makeTopology(
   push: Record<EventFunction, string>,
   kmsKeyName: string | undefined,
 ): Promise<void> {
-  await makeTopics(config.project, push);
+  await told(`Pub/Sub at ${endpoints.pubsub}`, makeTopics(config.project, push));
   await Promise.all([
-    makeBuckets(config.project, endpoints.storage),
-    makeDatasets(config, endpoints.bigquery, kmsKeyName),
+    told(`Cloud Storage at ${endpoints.storage}`, makeBuckets(config.project, endpoints.storage)),
+    told(`BigQuery at ${endpoints.bigquery}`, makeDatasets(config, endpoints.bigquery, kmsKeyName)),
   ]);
+}
+
+/** A client's error holds the whole answer; one line says who could not do what. */
+async function told(service: string, making: Promise<void>): Promise<void> {
+  try {
+    await making;
+  } catch (error) {
+    const [line] = String(error instanceof Error ? error.message : error).split('\n');
+    throw new SafeError(
+      `${service} does not make what the chain needs: ${line}. Next: see what the service itself logs, or leave its option out`,
+      { cause: error },
+    );
+  }
 }
 
 async function makeTopics(project: string, push: Record<EventFunction, string>): Promise<void> {
@@ -71,9 +85,20 @@ async function makeTopics(project: string, push: Record<EventFunction, string>):
 }
 
 async function makeBuckets(project: string, apiEndpoint: string): Promise<void> {
-  const client = new Storage({ projectId: project, apiEndpoint, authClient: new PassThroughClient() });
+  const client = new Storage({
+    projectId: project,
+    apiEndpoint,
+    authClient: new PassThroughClient(),
+    // What a service on this machine does not know, it does not know half a minute later.
+    retryOptions: { autoRetry: false },
+  });
   const names = bucketsOf(project);
-  await client.createBucket(names.ledger, { versioning: { enabled: true } }).catch(ignoreExisting);
+  // A service that is not ours may know no versions. They are for people who look back; no step reads one.
+  await client
+    .createBucket(names.ledger, { versioning: { enabled: true } })
+    .catch(ignoreExisting)
+    .catch(() => client.createBucket(names.ledger))
+    .catch(ignoreExisting);
   await client
     .createBucket(names.data, {
       lifecycle: { rule: [{ action: { type: 'Delete' }, condition: { age: DATA_LIFETIME_MS / 86_400_000 } }] },
@@ -92,7 +117,13 @@ async function makeBuckets(project: string, apiEndpoint: string): Promise<void> 
 
 async function makeDatasets(config: Config, apiEndpoint: string, kmsKeyName: string | undefined): Promise<void> {
   const { project, location, dataset } = config;
-  const client = new BigQuery({ projectId: project, location, apiEndpoint, authClient: new PassThroughClient() });
+  const client = new BigQuery({
+    projectId: project,
+    location,
+    apiEndpoint,
+    authClient: new PassThroughClient(),
+    autoRetry: false,
+  });
   const encrypted = kmsKeyName && { defaultEncryptionConfiguration: { kmsKeyName } };
   await client.createDataset(dataset, { location, ...encrypted }).catch(ignoreExisting);
   await client

@@ -103,7 +103,7 @@ const report: Report = {
 };
 
 test('the end is told with its reason, the rows by chunk, the bad ones by table, the time and the places', () => {
-  const places = { page: 'P/', warehouse: 'W', logs: 'L', services: 'S', pubsub: 'Q' };
+  const places = { page: 'P/', warehouse: 'W', logs: 'L', bigquery: 'S', storage: 'S', pubsub: 'Q' };
   assert.equal(
     closingText(report, places),
     `Run 20261122T030000Z: blocked
@@ -120,6 +120,12 @@ Time  export 1.0 s, load 2.0 s, transform –, sli 0.3 s, views –, total 4.0 s
 Page P/   Warehouse W   Logs L
 BigQuery, Cloud Storage S   Pub/Sub Q`,
   );
+  // Services that are not the stack's own have their own addresses, and another BigQuery no file.
+  const foreign = { ...places, warehouse: undefined, bigquery: 'B', storage: 'T' };
+  assert.deepEqual(closingText(report, foreign).split('\n').slice(-2), [
+    'Page P/   Logs L',
+    'BigQuery B   Cloud Storage T   Pub/Sub Q',
+  ]);
   assert.deepEqual(nextCommands(report, '.mirror'), [
     'npx commons-mirror status',
     "npx commons-mirror query 'SELECT * FROM `orders` LIMIT 5'",
