@@ -7,8 +7,8 @@ import { PermanentError } from '../functions/mirror/errors.ts';
 import { followExport } from './export-log.ts';
 import type { RunView } from './run-view.ts';
 
-const POLL_MS = 200;
-const STATUS_MS = 700;
+const POLL_MS = 250;
+const STATUS_MS = 1200;
 /** A restore takes minutes in which the ledger does not change, and says how many. */
 const RESTORE_POLL_MS = 5000;
 
