@@ -74,8 +74,10 @@ function sizeOf(field: Field, value: string): string {
     case 'BYTES':
       return `(2 + octet_length(${value}))`;
     case 'JSON':
-    case 'GEOGRAPHY':
       return `strlen(${value}::VARCHAR)`;
+    case 'GEOGRAPHY':
+      // "16 bytes + 24 bytes * the number of vertices", which are parted by commas.
+      return `CASE WHEN contains(${value}, '(') THEN 40 + 24 * (strlen(${value}) - strlen(replace(${value}, ',', ''))) ELSE 16 * (${value} IS NOT NULL)::TINYINT END`;
     case 'BOOL':
       return `(${value} IS NOT NULL)::TINYINT`;
     case 'NUMERIC':

@@ -11,7 +11,7 @@ import {
 } from '@duckdb/node-api';
 import { notImplemented } from '../http.ts';
 import { canonicalJson } from './sql/json.ts';
-import { BIGNUMERIC_FIELD, bignumericText, quoteName, type Field } from './sql/types.ts';
+import { BIGNUMERIC_FIELD, bignumericText, GEOGRAPHY_FIELD, quoteName, type Field } from './sql/types.ts';
 
 /** How TIMESTAMPs are written: whole microseconds, seconds with a fraction (the API's default), or ISO 8601. */
 export type TimestampFormat = 'INT64' | 'FLOAT64' | 'ISO8601_STRING';
@@ -102,7 +102,12 @@ function toCell(field: Field, value: DuckDBValue, timestamps: TimestampFormat): 
     case 'INT64':
     case 'BOOL':
       return String(value);
-    case 'GEOGRAPHY':
+    case 'GEOGRAPHY': {
+      // A stored table has the text already; it is plain ASCII.
+      const wkt = value instanceof DuckDBStructValue ? value.entries[GEOGRAPHY_FIELD] : value;
+      if (typeof wkt !== 'string') break;
+      return wkt;
+    }
     case 'INTERVAL':
       break;
   }

@@ -11,7 +11,7 @@ import {
   type DuckDBType,
   type DuckDBValue,
 } from '@duckdb/node-api';
-import { bignumericText, BIGNUMERIC_FIELD, unsupported } from './types.ts';
+import { bignumericText, BIGNUMERIC_FIELD, GEOGRAPHY_FIELD, unsupported } from './types.ts';
 
 const MOST_EXACT = 2n ** 53n;
 
@@ -42,6 +42,7 @@ export function anyJson(value: DuckDBValue, type: DuckDBType): string {
 function structJson(value: DuckDBStructValue, type: Extract<DuckDBType, { typeId: DuckDBTypeId.STRUCT }>): string {
   const big = value.entries[BIGNUMERIC_FIELD];
   if (typeof big === 'bigint') return wideNumber(bignumericText(big));
+  if (type.entryNames[0] === GEOGRAPHY_FIELD) throw unsupported('TO_JSON_STRING of GEOGRAPHY');
   const members = type.entryNames.map((name, index) => {
     const entry = type.entryTypes[index];
     return `${JSON.stringify(name)}:${entry ? anyJson(value.entries[name] ?? null, entry) : 'null'}`;

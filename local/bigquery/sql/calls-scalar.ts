@@ -2,6 +2,7 @@ import type { Call } from './call.ts';
 import { formatCall } from './format.ts';
 import { coerce, commonType, compare, concatenate, valueSql } from './operators.ts';
 import { composed, macro, plain, type Expression } from './parser.ts';
+import { geographyToText } from './stored.ts';
 import { InvalidQuery, unsupported, type FieldType } from './types.ts';
 
 type Known = FieldType | 'ARRAY' | undefined;
@@ -115,6 +116,28 @@ export const SCALAR_CALLS: Record<string, Call> = {
   SHA256: own('sha256', 1, 1, 'BYTES'),
   FARM_FINGERPRINT: own('farm_fingerprint', 1, 1, 'INT64'),
   GENERATE_UUID: { min: 0, max: 0, emit: () => plain('uuid()::VARCHAR', [], { type: 'STRING' }) },
+
+  ST_GEOGFROMTEXT: {
+    min: 1,
+    max: 2,
+    named: ['oriented', 'planar', 'make_valid'],
+    safely: true,
+    emit: ([wkt, oriented], { named, safe }) => {
+      if (!wkt) throw new InvalidQuery('ST_GEOGFROMTEXT takes a string');
+      const [argument] = oriented ? ['oriented'] : named.keys();
+      if (argument !== undefined) throw unsupported(`ST_GEOGFROMTEXT's argument ${argument}`);
+      return plain(`bq_${safe ? 'safe_' : ''}geography(${valueSql(wkt)})`, [wkt], { type: 'GEOGRAPHY' });
+    },
+  },
+  // DuckDB's member of a NULL has no type of its own.
+  ST_ASTEXT: {
+    min: 1,
+    max: 1,
+    emit: ([value]) => {
+      if (!value || value.literal === 'null') return plain('NULL::VARCHAR', [], { type: 'STRING' });
+      return plain(`${geographyToText(value.sql)}::VARCHAR`, [value], { type: 'STRING' });
+    },
+  },
 
   ABS: own('abs', 1),
   SIGN: own('sign', 1),

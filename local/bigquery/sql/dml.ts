@@ -163,7 +163,7 @@ function aliased(parser: Parser): Changed {
     accept(parser, 'AS') || (!ahead(parser, 'SET') && !ahead(parser, 'WHERE') && peek(parser).kind === 'word');
   const fields = parser.context.fields?.(target) ?? [];
   if (anyDiffers(fields) && fields.some(({ name }) => name.toLowerCase() === 'rowid')) {
-    throw unsupported('UPDATE and DELETE of a table with a BIGNUMERIC column and a column named rowid');
+    throw unsupported('UPDATE and DELETE of a table with a BIGNUMERIC or GEOGRAPHY column and a column named rowid');
   }
   const alias = named ? identifier(parser) : target.table;
   return { target, table: parser.context.quote(target), alias, fields };

@@ -52,6 +52,9 @@ export function cast(value: Expression, to: Field, safe: boolean): Expression {
   const name = to.mode === 'REPEATED' ? undefined : CASTS[to.type];
   if (name === undefined) {
     if (to.type === 'JSON') throw new InvalidQuery('Invalid cast to JSON: use PARSE_JSON or TO_JSON');
+    if (to.type === 'GEOGRAPHY' && to.mode !== 'REPEATED') {
+      throw new InvalidQuery('Invalid cast to GEOGRAPHY: use ST_GEOGFROMTEXT');
+    }
     throw unsupported(`CAST to ${to.mode === 'REPEATED' ? 'ARRAY' : to.type}`);
   }
   const result = macro(`${safe ? 'bq_safe_cast' : 'bq_cast'}_${name}`, [value], known);

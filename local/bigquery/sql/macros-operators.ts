@@ -13,6 +13,15 @@ const FLOATS: Record<string, string> = {
 
 const OPERATORS = { '=': 'bq_eq', '<>': 'bq_ne', '<': 'bq_lt', '<=': 'bq_le', '>': 'bq_gt', '>=': 'bq_ge' };
 
+const NAMES: Record<string, string> = {
+  '=': 'Equality',
+  '<>': 'Inequality',
+  '<': 'Less than',
+  '<=': 'Less than or equal',
+  '>': 'Greater than',
+  '>=': 'Greater than or equal',
+};
+
 /** DuckDB makes a BETWEEN of two comparisons with one value, and has none for a STRUCT. */
 const unscaled = (value: string) => `struct_extract(${value}, '${BIGNUMERIC_FIELD}')`;
 const wide = (value: string) => `bq_bignumeric_of_plain(${value}::VARCHAR)`;
@@ -46,6 +55,10 @@ function comparison(operator: string, name: string): string {
     ...refused('TIMESTAMP', 'DATE'),
     ...refused('TIMESTAMP', 'DATETIME'),
     ...SCALAR_NAMES.filter((type) => type !== 'STRING').flatMap((type) => refused('STRING', type)),
+    [
+      'a GEOGRAPHY, b GEOGRAPHY',
+      failure(`'${NAMES[operator]} is not defined for arguments of type GEOGRAPHY'`, 'BOOLEAN'),
+    ],
     ['a, b', `a ${operator} b`],
   ]);
 }
@@ -164,6 +177,7 @@ const AGGREGATES = [
     ['x FLOAT64', 'NOT isnan(x)'],
     ['x INT64', '0'],
     ['x NUMERIC', '0'],
+    ['x GEOGRAPHY', failure("'ORDER BY does not support expressions of type GEOGRAPHY'", 'INTEGER')],
     ['x', '0'],
   ]),
 ];
@@ -196,10 +210,12 @@ export const OPERATOR_MACROS = [
   macroSql('bq_concatenable', [
     ['x STRING', 'x'],
     ['x BYTES', 'x'],
-    ...SCALAR_NAMES.filter((type) => type !== 'STRING' && type !== 'BYTES').map((type): Overload => [
-      `x ${type}`,
-      failure(`'No matching signature for || or CONCAT for argument type ${type}'`, 'VARCHAR'),
-    ]),
+    ...[...SCALAR_NAMES, 'GEOGRAPHY']
+      .filter((type) => type !== 'STRING' && type !== 'BYTES')
+      .map((type): Overload => [
+        `x ${type}`,
+        failure(`'No matching signature for || or CONCAT for argument type ${type}'`, 'VARCHAR'),
+      ]),
     ['x', 'x'],
   ]),
   ...COERCIONS,

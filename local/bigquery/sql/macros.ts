@@ -1,4 +1,4 @@
-import { BIGNUMERIC_FIELD } from './types.ts';
+import { BIGNUMERIC_FIELD, GEOGRAPHY_FIELD } from './types.ts';
 
 /** BigQuery's scalar types by name, in DuckDB's types. */
 export const SCALARS = {
@@ -16,6 +16,9 @@ export const SCALARS = {
 } as const;
 export type Scalar = keyof typeof SCALARS;
 export const SCALAR_NAMES = Object.keys(SCALARS) as Scalar[];
+
+/** What macros only know to refuse it. */
+const REFUSED = { GEOGRAPHY: `STRUCT("${GEOGRAPHY_FIELD}" VARCHAR)` };
 
 /** One reading of a macro: its parameters as `x INT64` (a type of ours) or a bare name for any type, and its body. */
 export type Overload = [parameters: string, body: string];
@@ -39,10 +42,10 @@ export function macroSql(name: string, overloads: Overload[]): string {
 
 /** `x INT64` as `x BIGINT`. */
 function duckTyped(parameters: string): string {
+  const types: Record<string, string> = { ...SCALARS, ...REFUSED };
   return parameters.replaceAll(
     /\b(?<name>\w+) (?<type>[A-Z][A-Z0-9]+)\b/gu,
-    (whole, parameter: string, type: string) =>
-      Object.hasOwn(SCALARS, type) ? `${parameter} ${SCALARS[type as Scalar]}` : whole,
+    (whole, parameter: string, type: string) => (Object.hasOwn(types, type) ? `${parameter} ${types[type]}` : whole),
   );
 }
 

@@ -27,7 +27,7 @@ export function orderSql(items: OrderItem[]): string {
     .flatMap(({ value, direction, nulls }) => {
       const key = `${value.sql} ${direction} NULLS ${nulls}`;
       const ordinal = value.literal === 'integer';
-      return (value.type !== undefined && value.type !== 'FLOAT64') || ordinal
+      return (value.type !== undefined && !['FLOAT64', 'GEOGRAPHY'].includes(value.type)) || ordinal
         ? [key]
         : [`${macro('bq_nan_order', [value]).sql} ${direction} NULLS ${nulls}`, key];
     })

@@ -5,17 +5,20 @@ import {
   BOOLEAN,
   DOUBLE,
   DuckDBListValue,
+  DuckDBStructValue,
   LIST,
+  STRUCT,
   VARCHAR,
   type DuckDBType,
   type DuckDBValue,
 } from '@duckdb/node-api';
+import { geographyOfField, geographyOfWkt, NoGeography } from '../geography.ts';
 import { anyJson } from './any-json.ts';
 import { divideNumeric, multiplyNumeric, roundedFloat, roundedText } from './decimal.ts';
 import { fingerprint64 } from './fingerprint.ts';
 import { atPointer, canonicalJson, JsonError, parseJson, scalarText, writeJson, type Json } from './json.ts';
 import type { Scalar } from './scalars.ts';
-import { InvalidQuery } from './types.ts';
+import { GEOGRAPHY_FIELD, InvalidQuery } from './types.ts';
 
 /** A function of strings alone. */
 function ofStrings(
@@ -50,6 +53,29 @@ function canonicalOrNull(text: string, wideNumbers: 'exact' | 'round'): string |
     throw error;
   }
 }
+
+function geographyOrNull(parse: (text: string) => string, text: string): string | null {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (error instanceof NoGeography) return null;
+    throw error;
+  }
+}
+
+function geographyOfQuery(text: string): string {
+  try {
+    return geographyOfWkt(text);
+  } catch (error) {
+    if (error instanceof NoGeography) throw new InvalidQuery(`ST_GeogFromText failed: ${error.message}`);
+    throw error;
+  }
+}
+
+const GEOGRAPHY = STRUCT({ [GEOGRAPHY_FIELD]: VARCHAR });
+
+const geographyValue = (text: string | null): DuckDBValue =>
+  text === null ? null : new DuckDBStructValue({ [GEOGRAPHY_FIELD]: text });
 
 function items(document: string, pointer: string): Json[] | null {
   const found = part(document, pointer);
@@ -106,6 +132,10 @@ export const SCALAR_FUNCTIONS: Scalar[] = [
   ofStrings('bq_json_string_value', 1, (text) => valueOf(text, 'string')),
   ofStrings('bq_json_bool_value', 1, (text) => valueOf(text, 'boolean')),
   ofStrings('bq_json_number', 2, jsonNumber),
+  ofStrings('bq_geography', 1, (text) => geographyValue(geographyOfQuery(text)), GEOGRAPHY),
+  ofStrings('bq_safe_geography', 1, (text) => geographyValue(geographyOrNull(geographyOfWkt, text)), GEOGRAPHY),
+  // For a stored table, which has the text.
+  ofStrings('bq_loaded_geography', 1, (text) => geographyOrNull(geographyOfField, text)),
   {
     name: 'bq_any_json',
     parameters: [ANY],

@@ -1,9 +1,9 @@
-import { BIGNUMERIC_FIELD, BIGNUMERIC_SCALE, duckType, quoteName, type Field } from './types.ts';
+import { BIGNUMERIC_FIELD, BIGNUMERIC_SCALE, duckType, GEOGRAPHY_FIELD, quoteName, type Field } from './types.ts';
 
 /*
- * BIGNUMERIC at rest. A query computes with a STRUCT around the unscaled number; a stored table, and what a view shows to plain
- * DuckDB, has the decimal's text, for whoever opens the file without BigQuery's functions. All of it is in DuckDB's own functions:
- * a view's text has to work there, too.
+ * BIGNUMERIC and GEOGRAPHY at rest. A query computes with a STRUCT around the unscaled number, or around the geography's text; a
+ * stored table, and what a view shows to plain DuckDB, has the text, for whoever opens the file without BigQuery's functions. All of
+ * it is in DuckDB's own functions: a view's text has to work there, too.
  */
 
 /** The DuckDB type of a column in a stored table. Throws 501 for a type that has no exact counterpart. */
@@ -12,13 +12,17 @@ export function storedType(field: Field): string {
 }
 
 function stored(field: Field): Field {
-  if (field.type === 'BIGNUMERIC') return { ...field, type: 'STRING' };
+  if (isWrapped(field)) return { ...field, type: 'STRING' };
   return field.fields === undefined ? field : { ...field, fields: field.fields.map(stored) };
+}
+
+function isWrapped({ type }: Field): boolean {
+  return type === 'BIGNUMERIC' || type === 'GEOGRAPHY';
 }
 
 /** Whether the column is stored in another form than a query computes with. */
 function differs(field: Field): boolean {
-  return field.type === 'BIGNUMERIC' || (field.fields ?? []).some(differs);
+  return isWrapped(field) || (field.fields ?? []).some(differs);
 }
 
 export function anyDiffers(fields: Field[]): boolean {
@@ -55,21 +59,27 @@ function replaced(fields: Field[], convert: Conversion): string {
 
 /** A computed value of the field's type as it is stored. */
 export function toStored(field: Field, value: string): string {
-  return converted(field, value, bignumericToText, 0);
+  return converted(field, value, scalarToText, 0);
 }
 
 function fromStored(field: Field, value: string): string {
-  return converted(field, value, bignumericFromText, 0);
+  return converted(field, value, scalarFromText, 0);
 }
 
-function converted(field: Field, value: string, scalar: (value: string) => string, depth: number): string {
+const scalarToText: Conversion = ({ type }, value) =>
+  type === 'GEOGRAPHY' ? geographyToText(value) : bignumericToText(value);
+
+const scalarFromText: Conversion = ({ type }, value) =>
+  type === 'GEOGRAPHY' ? geographyFromText(value) : bignumericFromText(value);
+
+function converted(field: Field, value: string, scalar: Conversion, depth: number): string {
   if (!differs(field)) return value;
   if (field.mode === 'REPEATED') {
     const item = quoteName(`$item ${depth}`);
     const element: Field = { ...field, mode: 'NULLABLE' };
     return `list_transform(${value}, lambda ${item}: ${converted(element, item, scalar, depth + 1)})`;
   }
-  if (field.type === 'BIGNUMERIC') return scalar(value);
+  if (isWrapped(field)) return scalar(field, value);
   const members = (field.fields ?? []).map((member) => {
     const name = quoteName(member.name);
     return `${name} := ${converted(member, `struct_extract(${value}, '${member.name.replaceAll("'", "''")}')`, scalar, depth + 1)}`;
@@ -92,4 +102,13 @@ function bignumericFromText(value: string): string {
   const fraction = `rpad(split_part(${value}, '.', 2), ${BIGNUMERIC_SCALE}, '0')`;
   const unscaled = `(split_part(${value}, '.', 1) || ${fraction})::BIGNUM`;
   return `CASE WHEN ${value} IS NOT NULL THEN struct_pack(${quoteName(BIGNUMERIC_FIELD)} := ${unscaled}) END`;
+}
+
+/** A geography's WKT. */
+export function geographyToText(value: string): string {
+  return `struct_extract(${value}, '${GEOGRAPHY_FIELD}')`;
+}
+
+function geographyFromText(value: string): string {
+  return `CASE WHEN ${value} IS NOT NULL THEN struct_pack(${quoteName(GEOGRAPHY_FIELD)} := ${value}) END`;
 }

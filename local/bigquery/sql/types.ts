@@ -50,6 +50,9 @@ export const BIGNUMERIC_SCALE = 38;
  * or a FLOAT64 to the unscaled number, which would be wrong by 10^38 and without an error. */
 export const BIGNUMERIC_FIELD = '$bignumeric';
 
+/** The one field of the STRUCT around a geography's text: with it DuckDB tells its type from STRING's, and no function of texts takes it. */
+export const GEOGRAPHY_FIELD = '$geography';
+
 const DUCK_TYPES: Partial<Record<FieldType, string>> = {
   STRING: 'VARCHAR',
   INT64: 'BIGINT',
@@ -62,6 +65,7 @@ const DUCK_TYPES: Partial<Record<FieldType, string>> = {
   TIMESTAMP: 'TIMESTAMP WITH TIME ZONE',
   BIGNUMERIC: `STRUCT("${BIGNUMERIC_FIELD}" BIGNUM)`,
   JSON: 'JSON',
+  GEOGRAPHY: `STRUCT("${GEOGRAPHY_FIELD}" VARCHAR)`,
 };
 
 /** The DuckDB type of a column. Throws 501 for a type that has no exact counterpart. */
@@ -97,6 +101,7 @@ export function fieldOf(name: string, duck: DuckDBType): Field {
   }
   if (duck.typeId === DuckDBTypeId.STRUCT) {
     if (duck.entryNames[0] === BIGNUMERIC_FIELD) return { name, type: 'BIGNUMERIC', mode: 'NULLABLE' };
+    if (duck.entryNames[0] === GEOGRAPHY_FIELD) return { name, type: 'GEOGRAPHY', mode: 'NULLABLE' };
     const fields = duck.entryTypes.map((type, index) => fieldOf(duck.entryNames[index] ?? '', type));
     return { name, type: 'STRUCT', mode: 'NULLABLE', fields };
   }
