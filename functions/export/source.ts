@@ -184,6 +184,13 @@ export function queryError(error: unknown, doing: string): Error {
         '(a database of encoding SQL_ASCII keeps any bytes), or leave the column out (columns: except)',
     );
   }
+  // out_of_memory, which the file tells from that of one process alone.
+  if (code === '53200' && error.file === 'lock.c') {
+    return new SafeError(
+      `PostgreSQL, ${doing}: ${error.message} (SQLSTATE ${code}). Every mirrored table and each of its indexes takes a lock until ` +
+        'the export ends. Next: raise max_locks_per_transaction on that server, or mirror fewer tables',
+    );
+  }
   const text = TELLING_CLASSES.includes(code.slice(0, 2)) ? `: ${error.message}` : '';
   const message = `PostgreSQL, ${doing}${text} (SQLSTATE ${code})`;
   return code.startsWith('42') ? new PermanentError(message) : new SafeError(message);

@@ -6,6 +6,7 @@ import { takeSnapshot, type Snapshot } from '../../functions/export/snapshot.ts'
 import { urlSource, type Source } from '../../functions/export/source.ts';
 import { parseConfig } from '../../functions/mirror/config.ts';
 import { testDatabase } from '../postgres.ts';
+import { startTestCluster } from '../test-cluster.ts';
 
 const RUN = { runId: '20261122T030000Z', attempt: 1, trigger: 'manual' } as const;
 const HEAD = 'project: commons-test\nregion: us-central1\nlocation: US\ndataset: d\n';
@@ -254,4 +255,24 @@ test('a table that becomes a partition between the locks and the snapshot is loc
   assert.deepEqual(rangesIn(taken), { p: ['ONLY "public"."lone"', ...ONE_MOMENT] });
   await writer.query(`SET lock_timeout = '150ms'`);
   await assert.rejects(writer.query('TRUNCATE public.lone'), { code: '55P03' });
+});
+
+test('more tables than the server has locks for are told with what to do', async (t) => {
+  const settings = { max_connections: '5', superuser_reserved_connections: '0', max_locks_per_transaction: '10' };
+  const postgres = await startTestCluster(settings);
+  t.after(() => postgres.stop());
+  const client = new pg.Client(postgres.url);
+  await client.connect();
+  await client.query(`
+    DO $$ BEGIN
+      FOR i IN 1 .. 3000 LOOP EXECUTE format('CREATE TABLE t%s (id int)', i); COMMIT; END LOOP;
+    END $$`);
+  await client.end();
+  const config = parseConfig(`${HEAD}${EVERYTHING}`, 'mirror.yaml');
+  await assert.rejects(takeSnapshot(urlSource(postgres.url, 'test'), config, RUN), {
+    name: 'SafeError',
+    message:
+      'PostgreSQL, taking the snapshot: out of shared memory (SQLSTATE 53200). Every mirrored table and each of its indexes ' +
+      'takes a lock until the export ends. Next: raise max_locks_per_transaction on that server, or mirror fewer tables',
+  });
 });
