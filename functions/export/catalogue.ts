@@ -103,6 +103,7 @@ const Column = z.object({
   baseKind: z.string(),
   isArray: z.boolean(),
   typmod: z.number(),
+  decimals: z.boolean(),
   inside: z
     .object({ json: z.boolean(), arrays: z.boolean(), composites: z.boolean(), ownJson: z.boolean() })
     .nullable(),
@@ -160,7 +161,10 @@ const COLUMNS = `
          col_description(a.attrelid, a.attnum) AS description,
          coalesce(has_column_privilege(a.attrelid, a.attnum, 'SELECT'), false) AS readable,
          b.typname AS "baseName", bn.nspname AS "baseSchema", b.typtype AS "baseKind",
-         b.typcategory = 'A' AS "isArray", base.typmod, inside.facts AS inside, pg_get_expr(d.adbin, d.adrelid) AS "defaultText",
+         b.typcategory = 'A' AS "isArray", base.typmod,
+         b.typname IN ('geometry', 'geography') AND EXISTS (
+           SELECT FROM pg_proc p WHERE p.pronamespace = b.typnamespace AND p.proname = 'st_asewkt' AND p.pronargs = 2) AS decimals,
+         inside.facts AS inside, pg_get_expr(d.adbin, d.adrelid) AS "defaultText",
          a.attgenerated AS generated, a.attidentity AS identity
   FROM pg_attribute a
   CROSS JOIN LATERAL (
@@ -213,7 +217,13 @@ function sourceType(row: z.infer<typeof Column>): SourceType {
     case 'm':
       return { name, schema: row.baseSchema, kind: 'range' };
     default:
-      return { name, schema: row.baseSchema, kind: 'base', ...(name === 'numeric' && numericParameters(row.typmod)) };
+      return {
+        name,
+        schema: row.baseSchema,
+        kind: 'base',
+        ...(name === 'numeric' && numericParameters(row.typmod)),
+        ...(row.decimals && { decimals: true }),
+      };
   }
 }
 

@@ -1,7 +1,8 @@
 import type { Fault } from '../mirror/config-faults.ts';
 import type { Config } from '../mirror/config.ts';
-import { entryOf, isTable, matches, tablePattern, tableText } from '../mirror/table-pattern.ts';
+import { entryOf, isTable, matches, tableOf, tablePattern, tableText } from '../mirror/table-pattern.ts';
 import { builderTables } from './builder.ts';
+import { isSpatial } from '../mirror/spatial.ts';
 import type { Column, Relation } from './catalogue.ts';
 
 /** mirror.yaml held against what the database has: which relation is in which chunk, and what is wrong. */
@@ -15,15 +16,17 @@ export type Selection = {
 export function selectTables(config: Config, relations: readonly Relation[]): Selection {
   const faults: Fault[] = [];
   const chunkOf = new Map<Relation, string>();
+  // Ten thousand tables may be listed one by one.
+  const byName = new Map(relations.map((relation) => [tableText(relation), [relation]]));
   const chunks = config.chunks.map(({ name, tables, except }, c) => {
     const excepted = except.map(tablePattern);
     const chosen = new Set<Relation>();
     for (const [t, text] of tables.entries()) {
       const pattern = tablePattern(text);
       // A pattern takes tables; views, materialized views and foreign tables only when named in full.
-      const matching = relations.filter(
-        (relation) => matches(pattern, relation) && (pattern.exact || isOrdinary(relation)),
-      );
+      const matching = pattern.exact
+        ? (byName.get(tableText(tableOf(text))) ?? [])
+        : relations.filter((relation) => isOrdinary(relation) && matches(pattern, relation));
       if (matching.length === 0)
         faults.push({ path: ['chunks', c, 'tables', t], message: `no such table in the database: ${text}` });
       for (const relation of matching) {
@@ -87,7 +90,7 @@ function thresholdFaults(config: Config, mirrored: readonly Relation[]): Fault[]
   ];
 }
 
-/** The columns to mirror of one table, those that are taken as text so typed, and those that stay out. */
+/** The columns to mirror of one table, those that are taken as another type so typed, and those that stay out. */
 export function selectColumns(
   config: Config,
   relation: Relation,
@@ -104,19 +107,22 @@ export function selectColumns(
       ? []
       : [{ path: ['columns', text, key, i], message: `${tableText(relation)} has no column ${name}` }],
   );
-  const asText = Object.keys(rule.as ?? {});
-  const strangers = asText.filter((name) => !chosen.some(({ column }) => column === name));
+  const as = new Map(Object.entries(rule.as ?? {}));
   return {
-    chosen: chosen.map((column) =>
-      asText.includes(column.column) ? { ...column, type: { ...column.type, kind: 'text' } } : column,
-    ),
+    chosen: chosen.map((column) => {
+      const wanted = as.get(column.column);
+      return wanted ? { ...column, type: { ...column.type, kind: `as ${wanted}` } } : column;
+    }),
     omitted: columns.filter((column) => !isChosen(column)).map(({ column }) => column),
     faults: [
       ...faults,
-      ...strangers.map((name) => ({
-        path: ['columns', text, 'as', name],
-        message: `${tableText(relation)} has no column ${name} among the mirrored ones`,
-      })),
+      ...[...as].flatMap(([name, wanted]) => {
+        const path = ['columns', text, 'as', name];
+        const column = chosen.find((candidate) => candidate.column === name);
+        if (!column) return [{ path, message: `${tableText(relation)} has no column ${name} among the mirrored ones` }];
+        if (wanted === 'string' || isSpatial(column.type)) return [];
+        return [{ path, message: `${column.postgresType} is no geography; allowed: PostGIS's geometry and geography` }];
+      }),
     ],
   };
 }

@@ -35,8 +35,11 @@ function eachTableOnce<T>({ value, issues }: z.core.ParsePayload<Record<string, 
 const tableKey = (text: string): string => tableText(tableOf(text));
 
 const as = z
-  .record(z.string(), z.literal('string'))
-  .describe('Columns to take as PostgreSQL writes them, as STRING: what no other type holds then stays in the table');
+  .record(z.string(), z.enum(['string', 'geography']))
+  .describe(
+    'Columns to take as another type. string: as PostgreSQL writes them; what no other type holds then stays in the table. ' +
+      'geography: PostGIS values as GEOGRAPHY, which BigQuery snaps and re-orients',
+  );
 
 const Columns = z.union([
   z.strictObject({

@@ -30,6 +30,7 @@ export const ColumnPlanSchema = z.object({
     'NUMERIC',
     'BIGNUMERIC',
     'JSON',
+    'GEOGRAPHY',
   ]),
   required: z.boolean(),
   description: z.string(),

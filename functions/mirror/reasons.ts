@@ -14,6 +14,8 @@ export const REASONS = [
   'end-of-day',
   'number-not-exact',
   'too-deep',
+  'not-wgs-84',
+  'not-two-dimensional',
   'unparseable',
 ] as const;
 export type Reason = (typeof REASONS)[number];
@@ -32,6 +34,8 @@ export const ALLOWED: Record<BigQueryType, string> = {
   NUMERIC: 'up to 29 integer digits and 9 decimals',
   BIGNUMERIC: 'up to 38 integer digits and 38 decimals',
   JSON: 'numbers that fit int64, uint64 or float64 exactly; up to 500 levels; no key twice in an object',
+  GEOGRAPHY:
+    'longitudes and latitudes in degrees on WGS 84, in shapes with straight edges that are valid on the sphere',
 };
 
 /** WHEN branches that name the reason for a raw text `v` that the cast refused; the last resort is `unparseable`. */

@@ -23,6 +23,7 @@ const own = (
   return { name, schema: 'public', kind, inside };
 };
 const extension = (name: string): SourceType => base(name, { schema: 'public' });
+const spatial = (name: string): SourceType => ({ ...extension(name), decimals: true });
 const refused = (reason: Reason): { refused: Reason } => ({ refused: reason });
 
 /** What the examples' own types are. */
@@ -243,12 +244,52 @@ export const TYPE_EXAMPLES: Record<string, readonly TypeExample[]> = {
       values: [["'{[1,2),[5,6)}'", '{[1,2),[5,6)}']],
     },
   ],
+  // Tried where a PostgreSQL with PostGIS is installed.
+  PostGIS: [
+    {
+      declared: 'geometry',
+      type: spatial('geometry'),
+      values: [
+        ["'SRID=4326;POINT(0.12345678901234566 51.5)'", 'SRID=4326;POINT(0.12345678901234566 51.5)'],
+        ["'LINESTRING Z (0 0 1e-300,1.0000000000000002 2 3)'", 'LINESTRING(0 0 1e-300,1.0000000000000002 2 3)'],
+        ["'CIRCULARSTRING(0 0,1 1,2 0)'", 'CIRCULARSTRING(0 0,1 1,2 0)'],
+        ['ST_MakeLine(ARRAY[ST_MakePoint(1, 2)])', 'LINESTRING(1 2)'],
+        ["ST_MakePoint('NaN', '-Infinity')", 'POINT(NaN -Infinity)'],
+        ["'POINT EMPTY'", 'POINT EMPTY'],
+        ["'LINESTRING Z EMPTY'", '010200008000000000'],
+        ["'POINT(-0 1)'", '01010000000000000000000080000000000000F03F'],
+      ],
+    },
+    {
+      declared: 'geography',
+      type: spatial('geography'),
+      values: [["'POINT(-0.1 51.5)'", 'SRID=4326;POINT(-0.1 51.5)']],
+    },
+    {
+      declared: 'geometry as geography',
+      type: { ...spatial('geometry'), kind: 'as geography' },
+      values: [
+        ["'SRID=4326;POLYGON((0 0,1 0,1 1,0 0))'", 'POLYGON((0 0, 1 0, 1 1, 0 0))'],
+        ["'POINT(-0.1 51.5)'", 'POINT(-0.1 51.5)'],
+        ["'SRID=3857;POINT(1 2)'", refused('not-wgs-84')],
+        ["'POINT Z (1 2 3)'", refused('not-two-dimensional')],
+        ["'POINT(1 91)'", refused('unparseable')],
+        ["'CIRCULARSTRING(0 0,1 1,2 0)'", refused('unparseable')],
+      ],
+    },
+    {
+      declared: 'geometry[]',
+      type: own('_geometry', 'array', 'ownJson'),
+      values: [["ARRAY['POINT(1 2)'::geometry]", '["0101000000000000000000F03F0000000000000040"]']],
+    },
+    {
+      declared: 'a composite (id int, at geometry)',
+      type: own('place', 'composite', 'ownJson'),
+      values: [["ROW(1, 'POINT(1 2)')", '(1,0101000000000000000000F03F0000000000000040)']],
+    },
+  ],
   // Not among the extensions that the tests' PostgreSQL has: without examples.
-  'PostGIS and pgvector': [
-    { declared: 'geometry', type: extension('geometry'), values: [] },
-    { declared: 'geography', type: extension('geography'), values: [] },
-    { declared: 'geometry[]', type: own('_geometry', 'array', 'ownJson'), values: [] },
-    { declared: 'a composite with a geometry', type: own('place', 'composite', 'ownJson'), values: [] },
+  pgvector: [
     { declared: 'vector', type: extension('vector'), values: [] },
     { declared: 'halfvec', type: extension('halfvec'), values: [] },
     { declared: 'sparsevec', type: extension('sparsevec'), values: [] },
@@ -264,4 +305,6 @@ export const DECLARED_AS: Record<string, string> = {
   'a composite (doc json, list int[])': 'report',
   'a domain over a composite': 'couple',
   'an array of a composite': 'pair[]',
+  'geometry as geography': 'geometry',
+  'a composite (id int, at geometry)': 'place',
 };

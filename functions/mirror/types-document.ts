@@ -28,7 +28,8 @@ with UTC, ISO dates, ISO 8601 intervals and the shortest exact floats set. The e
 the value that BigQuery has; _refused_ is a row that ends in the errors table, with its raw text and that [reason](#reasons).
 
 A domain counts as its base type. A type that is not listed, such as one of an extension, is mirrored as its text, as STRING, and the plan
-warns of it. \`as: { column: string }\` in \`mirror.yaml\` takes a column of any type as its text. NULL is NULL.
+warns of it. \`as: { column: string }\` in \`mirror.yaml\` takes a column of any type as its text, \`as: { column: geography }\` a PostGIS one as
+GEOGRAPHY, where BigQuery snaps and re-orients it. NULL is NULL.
 
 ${chapters.join('\n\n')}
 
@@ -71,6 +72,8 @@ const MEANING: Record<Reason, string> = {
   'end-of-day': '24:00:00',
   'number-not-exact': 'JSON with a number that int64, uint64 and float64 cannot hold exactly',
   'too-deep': 'JSON with more than 500 levels',
+  'not-wgs-84': 'a PostGIS value of another SRID than 4326, where `as: geography` is asked for',
+  'not-two-dimensional': 'a PostGIS value with Z or M, where `as: geography` is asked for',
   unparseable: 'anything else, such as JSON with half a surrogate pair',
 };
 

@@ -1,5 +1,6 @@
 import { document, exactNumeric, JSON_REFUSALS, uniqueKeys } from './refusals.ts';
 import type { Reason } from './reasons.ts';
+import { asGeography, exactText, isSpatial } from './spatial.ts';
 
 /**
  * PostgreSQL type → COPY expression → BigQuery type → cast for the split: one table, read from top to bottom.
@@ -21,7 +22,8 @@ export type BigQueryType =
   | 'TIMESTAMP'
   | 'NUMERIC'
   | 'BIGNUMERIC'
-  | 'JSON';
+  | 'JSON'
+  | 'GEOGRAPHY';
 
 /** A column's type as the catalogue describes it, domains already resolved to their base type. */
 export type SourceType = {
@@ -29,11 +31,13 @@ export type SourceType = {
   name: string;
   /** Where the type lives: an extension's functions are in the same schema, and no search path leads there. */
   schema: string;
-  /** `text` is any type that mirror.yaml takes as its text. */
-  kind: 'base' | 'enum' | 'composite' | 'range' | 'array' | 'text';
+  /** `as string` and `as geography` are types that mirror.yaml takes so. */
+  kind: 'base' | 'enum' | 'composite' | 'range' | 'array' | 'as string' | 'as geography';
   /** Of `numeric(precision, scale)`; absent when unbounded. */
   precision?: number | undefined;
   scale?: number | undefined;
+  /** Of PostGIS's types: whether the functions that write their text take a number of decimals, as since 3.1. */
+  decimals?: boolean | undefined;
   /** Of an array or a composite: what is in it, at any depth. */
   inside?: Inside | undefined;
 };
@@ -126,9 +130,6 @@ const BASE_TYPES: Record<string, Mapping> = {
   xid8: asIs,
   tid: asIs,
   ...Object.fromEntries(SERVER_TYPES.map((name) => [name, asIs])),
-  // PostGIS: the text form is EWKB in hexadecimal; EWKT is exact too and readable
-  geometry: { bigquery: 'STRING', copy: (c, _refusal, _version, schema) => `${identifier(schema)}.st_asewkt(${c})` },
-  geography: { bigquery: 'STRING', copy: (c, _refusal, _version, schema) => `${identifier(schema)}.st_asewkt(${c})` },
 };
 
 /** Which BigQuery type holds `type`; `known` is false where the text form stands in for a type without a row above. */
@@ -150,14 +151,17 @@ const identifier = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 function mappingOf(type: SourceType): Mapping | undefined {
   switch (type.kind) {
-    case 'text':
+    case 'as string':
     case 'enum':
     case 'range':
       return asIs;
     case 'array':
     case 'composite':
       return document(type);
+    case 'as geography':
+      return asGeography(type);
     case 'base':
+      if (isSpatial(type)) return exactText(type);
       return type.name === 'numeric' ? numeric(type) : BASE_TYPES[type.name];
   }
 }
@@ -187,6 +191,9 @@ export function splitCast(bigquery: BigQueryType, v: string): string {
     // 'exact' refuses numbers that would lose digits; 'round' would change them.
     case 'JSON':
       return `SAFE.PARSE_JSON(${v}, wide_number_mode=>'exact')`;
+    // Without make_valid: what BigQuery finds invalid on the sphere is refused rather than repaired.
+    case 'GEOGRAPHY':
+      return `SAFE.ST_GEOGFROMTEXT(${v})`;
     default:
       return `SAFE_CAST(${v} AS ${bigquery})`;
   }

@@ -15,7 +15,7 @@ import { testDatabase } from '../postgres.ts';
 const R = (reason: Reason): string => `'R!${reason}!'`;
 const base = (name: string): SourceType => ({ name, schema: 'pg_catalog', kind: 'base' });
 
-const BASE: Record<BigQueryType, string[]> = {
+const BASE: Record<Exclude<BigQueryType, 'GEOGRAPHY'>, string[]> = {
   INT64: ['int2', 'int4', 'int8', 'oid', 'xid', 'cid'],
   FLOAT64: ['float4', 'float8'],
   NUMERIC: ['money'],
@@ -217,8 +217,34 @@ test('COPY’s expressions, by PostgreSQL itself', async (t) => {
 test('an extension’s function is called where the extension is', () => {
   const hstore: SourceType = { name: 'hstore', schema: 'my "ext"', kind: 'base' };
   assert.equal(copyExpression(hstore, '"c"', R, NEW), '"my ""ext""".hstore_to_json("c")');
-  const geometry: SourceType = { name: 'geometry', schema: 'postgis', kind: 'base' };
-  assert.equal(copyExpression(geometry, '"c"', R, NEW), '"postgis".st_asewkt("c")');
+  const geography: SourceType = { name: 'geography', schema: 'my "ext"', kind: 'base', decimals: true };
+  assert.equal(
+    copyExpression(geography, '"c"', R, NEW),
+    `CASE WHEN strpos("c"::text, '0000000000000080') > 0 ` +
+      `OR "my ""ext""".st_zmflag("c"::"my ""ext""".geometry) <> 0 AND strpos("my ""ext""".st_asewkt("c", 30), 'EMPTY') > 0 ` +
+      `THEN "c"::text ELSE "my ""ext""".st_asewkt("c", 30) END`,
+  );
+});
+
+test('of an older PostGIS only the text in hexadecimal is exact', () => {
+  const geometry: SourceType = { name: 'geometry', schema: 'public', kind: 'base' };
+  assert.equal(copyExpression(geometry, '"c"', R, NEW), '"c"');
+});
+
+test('as geography is WKT of what is on WGS 84 and flat', () => {
+  const type: SourceType = { name: 'geometry', schema: 'public', kind: 'as geography', decimals: true };
+  assert.deepEqual(bigQueryType(type), {
+    bigquery: 'GEOGRAPHY',
+    refusals: ['not-wgs-84', 'not-two-dimensional'],
+    known: true,
+  });
+  assert.equal(
+    copyExpression(type, '"c"', R, NEW),
+    `CASE WHEN "public".st_srid("c") NOT IN (0, 4326) THEN 'R!not-wgs-84!' || "public".st_asewkt("c", 30) ` +
+      `WHEN "public".st_zmflag("c") <> 0 THEN 'R!not-two-dimensional!' || "public".st_asewkt("c", 30) ` +
+      `ELSE "public".st_astext("c", 30) END`,
+  );
+  assert.equal(splitCast('GEOGRAPHY', '`v`'), 'SAFE.ST_GEOGFROMTEXT(`v`)');
 });
 
 test('the split casts so that nothing is rounded or lost', () => {
