@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { byText, loadOf, reference, startBigQuery, type TestBigQuery } from './bigquery-server.ts';
@@ -336,6 +337,8 @@ it('is WKT to plain DuckDB, in tables and views, and again GEOGRAPHY afterwards'
       await again.stop();
     }
   } finally {
-    await own.close().catch(() => undefined);
+    // It may have stopped before.
+    await own.stop().catch(() => undefined);
+    await rm(own.folder, { recursive: true, force: true });
   }
 });

@@ -222,7 +222,9 @@ describe('BIGNUMERIC at rest', () => {
         await again.stop();
       }
     } finally {
-      await own.close().catch(() => undefined);
+      // It may have stopped before.
+      await own.stop().catch(() => undefined);
+      await rm(own.folder, { recursive: true, force: true });
     }
   });
 });
