@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { DuckDBInstance } from '@duckdb/node-api';
 import type { GetRowsOptions, RowsResponse } from '@google-cloud/bigquery';
@@ -327,7 +328,9 @@ describe('datasets and tables', () => {
       connection.closeSync();
       instance.closeSync();
     } finally {
-      await own.close().catch(() => undefined);
+      // It may have stopped before.
+      await own.stop().catch(() => undefined);
+      await rm(own.folder, { recursive: true, force: true });
     }
   });
 });
