@@ -90,6 +90,10 @@ test('an older run that ends after a newer one was published publishes nothing',
   // A person's retry changes nothing of that.
   assert.equal((await harness.command('retry', older.runId, 'views')).code, 0);
   assert.equal((await harness.command('retry', older.runId, 'load', 'all')).code, 0);
+  for (const accepting of [[], ['--accept-coverage']]) {
+    const { code, stderr } = await harness.command('publish', older.runId, ...accepting);
+    assert.deepEqual([code, stderr], [1, `${report.reason}. Next: start a new run\n`]);
+  }
   await harness.idle();
   assert.equal(await shown(), '2 2 2 2');
   assert.deepEqual(await harness.slack(), []);
