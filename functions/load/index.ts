@@ -104,9 +104,13 @@ type Counts = { loaded: number; errors: number };
 /** BigQuery: `invalid` is what a load job fails with when rows do not fit the schema. That is an answer, not a fault. */
 const REFUSED = ['invalid'];
 
-/** Starts the typed load; undefined where the export already knows that rows do not fit. */
+/** Starts the typed load; undefined where the table is split in any case. */
 async function submitTyped(work: Work): Promise<string | undefined> {
-  return work.exported.oversize ? undefined : submit(typedLoad(work));
+  // Known since the export: rows do not fit.
+  if (work.exported.oversize) return undefined;
+  // BigQuery: a load takes what is left of a polygon's ring for its inside, ST_GEOGFROMTEXT the smaller area, as people mean it.
+  if (work.table.columns.some(({ bigquery }) => bigquery === 'GEOGRAPHY')) return undefined;
+  return submit(typedLoad(work));
 }
 
 async function typedCounts(work: Work, id: string | undefined): Promise<Counts | undefined> {

@@ -41,7 +41,16 @@ describe('PostGIS', { skip: programs === undefined && reason }, () => {
     const harness = await valuesHarness();
     const run = await harness.mirror(url, yaml);
     assert.deepEqual(run.plan.warnings, []);
-    return { runId: run.runId, warehouse: openWarehouse(harness.bigquery, LOADING) };
+    /** Ids of the run's jobs. */
+    const jobs = async (): Promise<string[]> => {
+      const answer = await fetch(`${harness.bigquery}/jobs?allUsers=true&maxResults=1000`);
+      const list = (await answer.json()) as { jobs: { jobReference: { jobId: string } }[] };
+      return list.jobs
+        .map(({ jobReference }) => jobReference.jobId)
+        .filter((id) => id.includes(run.runId))
+        .toSorted();
+    };
+    return { runId: run.runId, warehouse: openWarehouse(harness.bigquery, LOADING), jobs };
   };
 
   for (const [i, { declared, type, values }] of (TYPE_EXAMPLES['PostGIS'] ?? []).entries()) {
@@ -69,6 +78,18 @@ describe('PostGIS', { skip: programs === undefined && reason }, () => {
       );
     });
   }
+
+  test('shapes are cast by SQL, never by a load, which would turn clockwise polygons inside out', async () => {
+    await query(`CREATE TABLE shapes AS SELECT 1 AS id, 'POLYGON((0 0,0 1,1 1,0 0))'::geography AS shape, 2 AS others`);
+    const { runId, warehouse, jobs } = await mirror(
+      'chunks: [{ name: all, tables: [public.shapes] }]\ncolumns: { public.shapes: { as: { shape: geography } } }',
+    );
+    assert.deepEqual(await warehouse.rows(`shapes_${runId}`), [['1', 'POLYGON((0 0, 0 1, 1 1, 0 0))', '2']]);
+    assert.deepEqual(
+      (await jobs()).map((id) => id.split('_').slice(1, 3).join(' ')),
+      ['bad', 'good', 'staging'].map((purpose) => `${purpose} ${runId}`),
+    );
+  });
 
   test('PostGIS reads the same coordinates back from what is mirrored, to the last bit', async () => {
     // Bits of a hash as doubles: of every size.
