@@ -36,6 +36,8 @@ const SESSION = `
   SET lock_timeout = '30s';
   SET idle_in_transaction_session_timeout = 0;
   SET default_transaction_read_only = on;
+  -- PostgreSQL 17's and 14's: where there are none, there is nothing to set
+  SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout');
 `;
 
 /** A database that is reached by its URL: a replica, or one on this machine. TLS is verified unless the host is this machine. */

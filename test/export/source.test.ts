@@ -48,7 +48,9 @@ test('a connection is set so that a value’s text depends on the value alone, a
        EXECUTE format('ALTER DATABASE %I SET IntervalStyle = ''sql_standard''', current_database());
        EXECUTE format('ALTER DATABASE %I SET extra_float_digits = -5', current_database());
        EXECUTE format('ALTER DATABASE %I SET bytea_output = ''escape''', current_database());
-       EXECUTE format('ALTER DATABASE %I SET statement_timeout = 1000', current_database()); END $$`,
+       EXECUTE format('ALTER DATABASE %I SET statement_timeout = 1000', current_database());
+       EXECUTE format('ALTER DATABASE %I SET idle_session_timeout = 60000', current_database());
+       EXECUTE format('ALTER DATABASE %I SET transaction_timeout = 60000', current_database()); END $$`,
   );
   await owner.end();
   const client = await urlSource(url, 'commons-mirror 20261122T030000Z').connect();
@@ -56,6 +58,7 @@ test('a connection is set so that a value’s text depends on the value alone, a
   const { rows } = await client.query<{ values: string[] }>(
     `SELECT ARRAY['2026-01-02 03:04:05.6+09'::timestamptz::text, '2026-01-02'::date::text, '1 day 2:03'::interval::text,
        0.1::float8::text, '\\x00ff'::bytea::text, current_setting('statement_timeout'),
+       current_setting('idle_session_timeout'), current_setting('transaction_timeout'),
        current_setting('application_name'), current_setting('row_security')] AS values`,
   );
   assert.deepEqual(rows[0]?.values, [
@@ -64,6 +67,8 @@ test('a connection is set so that a value’s text depends on the value alone, a
     'P1DT2H3M',
     '0.1',
     '\\x00ff',
+    '0',
+    '0',
     '0',
     'commons-mirror 20261122T030000Z',
     'off',
