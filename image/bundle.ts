@@ -1,4 +1,4 @@
-import { copyFile, rm } from 'node:fs/promises';
+import { cp, rm } from 'node:fs/promises';
 import { build } from 'esbuild';
 
 /**
@@ -23,5 +23,5 @@ await build({
   banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
   logLevel: 'warning',
 });
-// The transform carries this file's text into BigQuery; bundled code looks for it beside itself.
-await copyFile('functions/transform/draft.ts', 'dist/draft.ts');
+// The transform carries these files' text into BigQuery; bundled code looks for them beside itself.
+await cp('functions/transform/draft', 'dist/draft', { recursive: true });

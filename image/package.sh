@@ -5,5 +5,5 @@ rm -rf build
 tsc --project tsconfig.package.json
 # What the code reads beside itself.
 cp package.json mirror.yaml build/
-cp functions/transform/draft.ts build/functions/transform/
+cp -R functions/transform/draft build/functions/transform/
 cp local/sample/*.sql build/local/sample/

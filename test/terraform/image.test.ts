@@ -65,8 +65,11 @@ test('transform finds the text that it carries into BigQuery beside itself', asy
   const texts = await Promise.all(
     names.filter((name) => name.endsWith('.js')).map((name) => readFile(path.join(dist, name), 'utf8')),
   );
-  assert.equal(texts.filter((text) => text.includes('new URL("./draft.ts", import.meta.url)')).length, 1);
-  assert.ok(names.includes('draft.ts'), names.join(', '));
+  assert.equal(texts.filter((text) => text.includes('new URL("./draft/", import.meta.url)')).length, 1);
+  assert.deepEqual(
+    await readdir(path.join(dist, 'draft')),
+    await readdir(new URL('../../functions/transform/draft/', import.meta.url)),
+  );
 });
 
 test("the export starts by the job's command, and names what is missing in its environment", async () => {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import draft from 'draft-js';
 import * as fc from 'fast-check';
 import { z } from 'zod';
-import { convertDraft } from '../../functions/transform/draft.ts';
+import { convertDraft } from '../../functions/transform/draft/index.ts';
 import { draftCases } from '../fixtures/draft/cases.ts';
 import { type HtmlCharacter, readHtml } from '../fixtures/draft/read-html.ts';
 

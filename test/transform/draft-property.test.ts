@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { convertDraft, type DraftFormat } from '../../functions/transform/draft.ts';
+import { convertDraft, type DraftFormat } from '../../functions/transform/draft/index.ts';
 import { readHtml } from '../fixtures/draft/read-html.ts';
 
 const FORMATS: DraftFormat[] = ['text', 'markdown', 'html'];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { convertDraft, MAX_INPUT_CHARACTERS, MAX_OUTPUT_BYTES } from '../../functions/transform/draft.ts';
+import { convertDraft, MAX_INPUT_CHARACTERS, MAX_OUTPUT_BYTES } from '../../functions/transform/draft/index.ts';
 import { draftCases } from '../fixtures/draft/cases.ts';
 import { readHtml } from '../fixtures/draft/read-html.ts';
 

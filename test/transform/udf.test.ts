@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import vm from 'node:vm';
-import { convertDraft } from '../../functions/transform/draft.ts';
-import { draftFunctionSql, MAX_INLINE_CODE_BYTES } from '../../functions/transform/udf.ts';
+import { convertDraft } from '../../functions/transform/draft/index.ts';
+import { draftFunctionSql, MAX_INLINE_CODE_BYTES, type Sources } from '../../functions/transform/udf.ts';
 import { draftCases } from '../fixtures/draft/cases.ts';
 
 const STATEMENT =
@@ -50,7 +50,7 @@ const MAIN = 'export function convertDraft(raw: string, format: string): string 
 test('only what is surely a comment is dropped', () => {
   const source = `/** Doc with \`marks\`.\n * export it\n */\n${MAIN}  // why\n\n  return '// ' + raw + '*'; // kept\n}\n`;
   assert.equal(
-    bodyOf(draftFunctionSql(source)),
+    bodyOf(draftFunctionSql({ 'index.ts': source })),
     [
       '',
       'function convertDraft(raw        , format        )         {',
@@ -66,48 +66,86 @@ const refused: [string, string, string][] = [
   [
     'a template',
     'return `a\n// b`;',
-    'draft.ts line 2: a backtick (write \\x60) is not allowed, for comments are dropped line by line: "return `a"',
+    'index.ts line 2: a backtick (write \\x60) is not allowed, for comments are dropped line by line: "return `a"',
   ],
   [
     'an escaped line end',
     "return 'a\\\n// b';",
-    'draft.ts line 2: an escaped line end is not allowed, for comments are dropped line by line: "return \'a\\\\"',
+    'index.ts line 2: an escaped line end is not allowed, for comments are dropped line by line: "return \'a\\\\"',
   ],
   [
     'code behind a comment',
     "/* why */ return 'a';",
-    'draft.ts line 2: code behind a comment is not allowed, for comments are dropped line by line: "/* why */ return \'a\';"',
+    'index.ts line 2: code behind a comment is not allowed, for comments are dropped line by line: "/* why */ return \'a\';"',
   ],
   [
     'a comment within a line',
     "return 'a'; /* why\n*/",
-    'draft.ts line 2: a comment that does not begin its line is not allowed, for comments are dropped line by line: "return \'a\'; /* why"',
+    'index.ts line 2: a comment that does not begin its line is not allowed, for comments are dropped line by line: "return \'a\'; /* why"',
   ],
-  [
-    'three quotes',
-    'return \'"""\';',
-    'draft.ts holds """, which would end the SQL string around it: write it otherwise',
-  ],
+  ['three quotes', 'return \'"""\';', 'draft/ holds """, which would end the SQL string around it: write it otherwise'],
   [
     'a character beyond ASCII',
     "return '\u00e4';",
-    'draft.ts holds the character U+00e4; allowed is printable ASCII: write it as an escape',
+    'draft/ holds the character U+00e4; allowed is printable ASCII: write it as an escape',
   ],
   [
     'a long source',
     `return '${'a'.repeat(MAX_INLINE_CODE_BYTES)}';`,
-    'draft.ts is 32882 bytes without types and comments, BigQuery takes 32768 of inline code: shorten it',
+    'draft/ is 32882 bytes without types and comments, BigQuery takes 32768 of inline code: shorten it',
   ],
 ];
 for (const [name, code, message] of refused) {
   test(`refused: ${name}`, () => {
-    assert.throws(() => draftFunctionSql(`${MAIN}${code}\n}\n`), { message });
+    assert.throws(() => draftFunctionSql({ 'index.ts': `${MAIN}${code}\n}\n` }), { message });
   });
 }
 
-test('refused: a module', () => {
-  assert.throws(() => draftFunctionSql("import { z } from 'zod';\nexport const a = z;\n"), {
-    message:
-      'draft.ts may only export consts and functions, and import nothing, for a UDF is no module: "import { z } from \'zod\';"',
+test('files are joined, each behind those that it imports', () => {
+  const sql = draftFunctionSql({
+    'index.ts': "import { b } from './b.ts';\nimport { a,\n  type A } from './a.ts';\nconst index = a + b;\n",
+    'b.ts': "import type { A } from './a.ts';\nimport { a } from './a.ts';\nexport const b: A = a;\n",
+    'a.ts': 'export type A = number;\nexport const a: A = 1;\n',
+    'unused.ts': 'export const c = 1;\n',
   });
+  assert.equal(
+    bodyOf(sql).replaceAll(/ +/g, ' '),
+    '\nconst a = 1;\nconst b = a;\nconst index = a + b;\nreturn convertDraftToAll(raw, formats);\n',
+  );
 });
+
+const FILES: [what: string, sources: Sources, message: string][] = [
+  [
+    'an import from elsewhere',
+    { 'index.ts': "import { z } from 'zod';\nexport const a = z;\n" },
+    'index.ts may only export consts and functions, and import from its own folder, for a UDF is no module: ' +
+      '"import { z } from \'zod\';"',
+  ],
+  [
+    'two things of one name',
+    {
+      'index.ts': "import { a } from './a.ts';\nfunction b() { return a; }\n",
+      'a.ts': 'const b = 1;\nexport const a = b;\n',
+    },
+    'draft/ has two things called b, in a.ts and index.ts',
+  ],
+  [
+    'files that import each other',
+    {
+      'index.ts': "import { a } from './a.ts';\n",
+      'a.ts': "import { b } from './b.ts';\n",
+      'b.ts': "import { a } from './a.ts';\n",
+    },
+    'draft/ has files that import each other: index.ts, a.ts, b.ts, a.ts',
+  ],
+  [
+    'a missing file',
+    { 'index.ts': "import { a } from './a.ts';\n" },
+    'draft/ has no file a.ts, which index.ts imports',
+  ],
+];
+for (const [what, sources, message] of FILES) {
+  test(`refused: ${what}`, () => {
+    assert.throws(() => draftFunctionSql(sources), { message });
+  });
+}
