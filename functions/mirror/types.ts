@@ -102,7 +102,7 @@ const BASE_TYPES: Record<string, Mapping> = {
   text: asIs,
   varchar: asIs,
   bpchar: asIs,
-  char: asIs,
+  char: { bigquery: 'STRING', copy: (c, _refusal, version) => (version >= 150000 ? c : octal(c)) },
   name: asIs,
   citext: asIs,
   ltree: asIs,
@@ -146,6 +146,10 @@ export function bigQueryType(type: SourceType): { bigquery: BigQueryType; refusa
 export function copyExpression(type: SourceType, column: string, refusal: Refusal, serverVersion: number): string {
   return mappingOf(type)?.copy?.(column, refusal, serverVersion, type.schema) ?? column;
 }
+
+/** A "char" is a byte. Beyond ASCII it is written as `\\310` since PostgreSQL 15, before as itself, which is no UTF-8. */
+const octal = (c: string): string =>
+  `CASE WHEN ${c}::int4 < 0 THEN '\\' || (${c}::int4 >> 6 & 3) || (${c}::int4 >> 3 & 7) || (${c}::int4 & 7) ELSE ${c}::text END`;
 
 const identifier = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 

@@ -120,6 +120,14 @@ const WRITTEN: Written[] = [
   [base('bytea'), NEW, `'\\x00ff'::bytea`, 'AP8='],
   [base('bytea'), NEW, `convert_to(repeat('a', 80), 'UTF8')`, Buffer.from('a'.repeat(80)).toString('base64')],
   [base('bytea'), NEW, 'NULL::bytea', null],
+  ...[NEW, 149999].flatMap((version): Written[] => [
+    [base('char'), version, `(-56)::"char"`, '\\310'],
+    [base('char'), version, `(-1)::"char"`, '\\377'],
+    [base('char'), version, `(-128)::"char"`, '\\200'],
+    [base('char'), version, `'~'::"char"`, '~'],
+    [base('char'), version, `''::"char"`, ''],
+    [base('char'), version, `NULL::"char"`, null],
+  ]),
   [base('money'), NEW, `'-1234567.89'::money`, '-1234567.89'],
   // a typed load rounds beyond 38 decimals
   [base('numeric'), NEW, `1.${'0'.repeat(37)}1::numeric`, `1.${'0'.repeat(37)}1`],
