@@ -9,11 +9,10 @@ import { serverAccount, spawnAs } from '../local/postgres/account.ts';
 import { launch } from '../local/postgres/server.ts';
 import { freePort } from './free-port.ts';
 
-/** The programs of a PostgreSQL that Debian's packages have installed together with `extension`; undefined where there is none. */
-export function findPostgres(extension: string): string | undefined {
-  const [control] = globSync(`/usr/share/postgresql/*/extension/${extension}.control`).toSorted().toReversed();
-  const version = control?.split('/')[4];
-  return version && `/usr/lib/postgresql/${version}/bin`;
+/** The programs of a PostgreSQL that Debian's packages have installed together with `library`; undefined where there is none. */
+export function findPostgres(library: string): string | undefined {
+  const [found] = globSync(`/usr/lib/postgresql/*/lib/${library}.so`).toSorted().toReversed();
+  return found && join(found, '../../bin');
 }
 
 /** A real PostgreSQL of the operating system in a temporary directory, which `stop` removes. */

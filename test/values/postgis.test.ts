@@ -10,7 +10,7 @@ import { openWarehouse } from './warehouse.ts';
 
 /** PostGIS's types, by the real one. */
 
-const programs = findPostgres('postgis');
+const programs = findPostgres('postgis-3');
 const reason =
   'No PostgreSQL with PostGIS is installed: its types were NOT tested. Next: apt-get install postgresql-postgis';
 if (programs === undefined) console.error(`\n!!! SKIPPED: ${reason}\n`);
