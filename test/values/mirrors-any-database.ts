@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { Client, DatabaseError, escapeIdentifier } from 'pg';
 import type { ArbitraryDatabase } from './arbitrary-database.ts';
 import { compareRun, type Comparison } from './compare.ts';
@@ -7,13 +8,13 @@ import { openSource } from './source.ts';
 import { openWarehouse } from './warehouse.ts';
 
 /** A database that one after the other is made in; making one anew would cost as much as mirroring it. */
-export async function openSoakDatabase(maintenanceUrl: string): Promise<string> {
-  await run(maintenanceUrl, async (client) => {
-    await client.query('CREATE DATABASE soak');
-  });
+export async function openSoakDatabase(maintenanceUrl: string): Promise<{ url: string; drop: () => Promise<void> }> {
+  const name = `soak_${randomBytes(8).toString('hex')}`;
+  const ask = (sql: string): Promise<void> => run(maintenanceUrl, async (client) => void (await client.query(sql)));
+  await ask(`CREATE DATABASE ${name}`);
   const url = new URL(maintenanceUrl);
-  url.pathname = '/soak';
-  return url.href;
+  url.pathname = `/${name}`;
+  return { url: url.href, drop: () => ask(`DROP DATABASE ${name} WITH (FORCE)`) };
 }
 
 /** Makes the database, mirrors it, and throws what is wrong with what was loaded. */

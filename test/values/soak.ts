@@ -6,11 +6,17 @@ import { openValuesHarness } from './harness.ts';
 import { mirrorsAnyDatabase, openSoakDatabase } from './mirrors-any-database.ts';
 
 /**
- * `npm run test:soak -- --databases 500 [--seed N [--path P]]`: databases of random schemas, names and values, each mirrored and
- * compared. A failure is shrunk, and told with the command that repeats it.
+ * `npm run test:soak -- --databases 500 [--seed N [--path P]] [--url URL]`: databases of random schemas, names and values, each mirrored
+ * and compared. A failure is shrunk, and told with the command that repeats it. With the URL of a superuser, in that PostgreSQL, 15 or
+ * newer, instead of one of its own.
  */
 const { values } = parseArgs({
-  options: { databases: { type: 'string', default: '100' }, seed: { type: 'string' }, path: { type: 'string' } },
+  options: {
+    databases: { type: 'string', default: '100' },
+    seed: { type: 'string' },
+    path: { type: 'string' },
+    url: { type: 'string' },
+  },
 });
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
 const numRuns = Number(values.databases);
@@ -19,10 +25,10 @@ const write = process.stdout.write.bind(process.stdout);
 process.stdout.write = () => true;
 const say = (text: string): void => void write(`${text}\n`);
 
-const cluster = await startTestCluster();
+const cluster = values.url === undefined ? await startTestCluster() : { url: values.url, stop: async () => {} };
+const { url, drop } = await openSoakDatabase(cluster.url);
 const harness = await openValuesHarness();
 try {
-  const url = await openSoakDatabase(cluster.url);
   const counts = { databases: 0, tables: 0, rows: 0, errors: 0 };
   const started = performance.now();
   say(`Seed ${seed}`);
@@ -51,5 +57,6 @@ try {
   }
 } finally {
   await harness.close();
+  await drop();
   await cluster.stop();
 }
