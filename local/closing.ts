@@ -24,6 +24,7 @@ export function closingText(report: Report, places: Places): string {
     ...(published ? [] : [styleText('red', reason)]),
     '',
     ...(tables.length > 0 ? [chunkTable(report), ...errorLines(report)] : []),
+    ...warningLines(report),
     timeLine(report),
     ...placeLines(places),
   ].join('\n');
@@ -73,6 +74,16 @@ function errorLines({ tables, shard }: Report): string[] {
   const named = bad.slice(0, MOST_TABLES).map(({ schema, table, errors }) => `${schema}.${table} ${count(errors)}`);
   const more = bad.length - named.length;
   return [`In commons_mirror_errors_${shard}: ${named.join(', ')}${more > 0 ? ` and ${more} more tables` : ''}`];
+}
+
+const MOST_WARNINGS = 5;
+
+function warningLines({ warnings }: Report): string[] {
+  const more = warnings.length - MOST_WARNINGS;
+  return [
+    ...warnings.slice(0, MOST_WARNINGS).map((text) => styleText('yellow', `Warning: ${text}`)),
+    ...(more > 0 ? [styleText('yellow', `and ${more} more warnings: commons-mirror plan lists them`)] : []),
+  ];
 }
 
 function timeLine({ seconds }: Report): string {

@@ -34,6 +34,8 @@ export type Report = {
   coverage: number | null;
   transforms: TransformOutput[];
   views: { view: string; table: string }[];
+  /** What the plan warns of, such as a type that is mirrored as its text. */
+  warnings: string[];
   /** What has changed in the source since the run that was published before, and tables that it no longer has. */
   changes: string[];
   standing: { schema: string; table: string; warehouseTable: string; shard: string }[];
@@ -65,6 +67,7 @@ export async function makeReport(runId: string, total: number): Promise<Report> 
     coverage: status.coverage ?? null,
     transforms: transforms.flatMap((marker) => marker?.result.outputs ?? []),
     views: views?.result.views ?? [],
+    warnings: plan?.warnings ?? [],
     changes: plan?.drift?.changes ?? [],
     standing: plan?.drift?.standing ?? [],
     seconds: {

@@ -18,7 +18,12 @@ export function builderTables(
   const faults: Fault[] = [];
   for (const [i, text] of config.builder.entries()) {
     const relation = relations.find((candidate) => isTable(text, candidate));
-    if (relation) found.push(relation);
+    if (relation?.onPrimaryOnly) {
+      faults.push({
+        path: ['builder', i],
+        message: `the Builder table ${text} is unlogged, which a replica cannot read`,
+      });
+    } else if (relation) found.push(relation);
     else faults.push({ path: ['builder', i], message: `the Builder table ${text} is missing in the database` });
   }
   return { name: BUILDER_CHUNK, relations: found, faults };

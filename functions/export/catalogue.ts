@@ -18,7 +18,10 @@ const Relation = z
     schema: z.string(),
     table: z.string(),
     relkind: z.enum(['r', 'p', 'm', 'v', 'f']),
+    /** It, or a partition of it. */
     unlogged: z.boolean(),
+    /** Whether the server may read it: PostgreSQL "cannot access temporary or unlogged relations during recovery". */
+    onPrimaryOnly: z.boolean(),
     readable: z.boolean(),
     filtered: z.boolean(),
     description: z.string().nullable(),
@@ -50,7 +53,8 @@ export async function relations(client: Client): Promise<Relation[]> {
 }
 
 const RELATIONS = `
-  SELECT c.oid, n.nspname AS schema, c.relname AS "table", c.relkind, c.relpersistence = 'u' AS unlogged,
+  SELECT c.oid, n.nspname AS schema, c.relname AS "table", c.relkind, coalesce(leaf.unlogged, false) AS unlogged,
+         pg_is_in_recovery() AND coalesce(leaf.unlogged, false) AS "onPrimaryOnly",
          -- of a table that is being dropped they say NULL
          coalesce(has_schema_privilege(n.oid, 'USAGE')
            AND (has_table_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'SELECT')), false) AS readable,
@@ -61,7 +65,7 @@ const RELATIONS = `
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN LATERAL (
-    SELECT json_agg(json_build_object(
+    SELECT bool_or(l.relpersistence = 'u') AS unlogged, json_agg(json_build_object(
              'oid', l.oid, 'schema', ln.nspname, 'table', l.relname, 'relkind', l.relkind,
              'heap', l.relkind IN ('r', 'm') AND coalesce(am.amname, '') = 'heap',
              'readable', coalesce(has_schema_privilege(ln.oid, 'USAGE') AND has_table_privilege(l.oid, 'SELECT')

@@ -67,6 +67,7 @@ async function exportSnapshot(source: Source, file: ConfigFile, run: Run, signal
     const { plan } = snapshot;
     await noteDrift(plan);
     await writePlan(plan);
+    for (const warning of plan.warnings) log.warning(warning);
     await tellDrift(plan);
     await writeSchemaFiles(plan);
     log.info(`Snapshot ${snapshot.id} of ${source.name}`, { tables: tablesOf(plan).length });

@@ -11,7 +11,7 @@ import type { Reason } from '../mirror/reasons.ts';
 import { bigQueryType, copyExpression } from '../mirror/types.ts';
 import { columnsOf, type Column, type Relation } from './catalogue.ts';
 import { constraintsOf, noKeys, planKeys, type Planned } from './keys.ts';
-import { selectColumns, type Selection } from './select-tables.ts';
+import { selectColumns, unloggedText, type Selection } from './select-tables.ts';
 
 export type Run = { runId: string; attempt: number; trigger: Plan['trigger'] };
 
@@ -39,7 +39,7 @@ export async function makePlan(
   const columns = await columnsOf(client, oids);
   const planned: Planned[] = [];
   const faults = [...selection.faults];
-  const warnings = await encodingWarnings(client);
+  const warnings = [...selection.warnings, ...(await encodingWarnings(client))];
   const leftOut = [...selection.leftOut];
   const rights: string[] = [];
 
@@ -49,7 +49,7 @@ export async function makePlan(
     faults.push(...columnFaults, ...transformFaults(config, relation, chosen));
     rights.push(...rightFaults(relation, chosen));
     if (relation.unlogged) {
-      warnings.push(`${tableText(relation)} is unlogged: on a replica or a restored backup it is empty`);
+      warnings.push(`${unloggedText(relation)}: what is unlogged is empty in a restored backup`);
     }
     if (chosen.length === 0) {
       leftOut.push({ schema: relation.schema, table: relation.table, reason: 'it has no column to mirror' });

@@ -9,6 +9,7 @@ import type { Column, Relation } from './catalogue.ts';
 
 export type Selection = {
   chunks: { name: string; relations: Relation[] }[];
+  warnings: string[];
   leftOut: { schema: string; table: string; reason: string }[];
   faults: Fault[];
 };
@@ -16,6 +17,7 @@ export type Selection = {
 export function selectTables(config: Config, relations: readonly Relation[]): Selection {
   const faults: Fault[] = [];
   const chunkOf = new Map<Relation, string>();
+  const unreadable = new Set<Relation>();
   // Ten thousand tables may be listed one by one.
   const byName = new Map(relations.map((relation) => [tableText(relation), [relation]]));
   const chunks = config.chunks.map(({ name, tables, except }, c) => {
@@ -30,7 +32,8 @@ export function selectTables(config: Config, relations: readonly Relation[]): Se
       if (matching.length === 0)
         faults.push({ path: ['chunks', c, 'tables', t], message: `no such table in the database: ${text}` });
       for (const relation of matching) {
-        if (!excepted.some((pattern) => matches(pattern, relation))) chosen.add(relation);
+        if (excepted.some((pattern) => matches(pattern, relation))) continue;
+        (relation.onPrimaryOnly ? unreadable : chosen).add(relation);
       }
     }
     for (const relation of chosen) {
@@ -58,16 +61,24 @@ export function selectTables(config: Config, relations: readonly Relation[]): Se
   chunks.push({ name: builder.name, relations: alone });
   return {
     chunks: chunks.filter((chunk) => chunk.relations.length > 0),
+    warnings: [...unreadable].map(
+      (relation) => `${unloggedText(relation)}, which a replica cannot read: it is left out`,
+    ),
     leftOut: relations.flatMap((relation) => {
       if (chunkOf.has(relation)) return [];
-      const reason = isOrdinary(relation)
-        ? 'not listed in mirror.yaml'
-        : `a ${relation.kind}, not listed by its full name`;
+      const reason = unreadable.has(relation)
+        ? 'unlogged, which a replica cannot read'
+        : isOrdinary(relation)
+          ? 'not listed in mirror.yaml'
+          : `a ${relation.kind}, not listed by its full name`;
       return [{ schema: relation.schema, table: relation.table, reason }];
     }),
     faults: [...faults, ...builder.faults, ...thresholdFaults(config, [...chunkOf.keys()])],
   };
 }
+
+export const unloggedText = (relation: Relation): string =>
+  `${tableText(relation)} ${relation.kind === 'partitioned table' ? 'has unlogged partitions' : 'is unlogged'}`;
 
 const isOrdinary = ({ kind }: Relation): boolean => kind === 'table' || kind === 'partitioned table';
 

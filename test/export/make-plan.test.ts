@@ -60,7 +60,7 @@ test('partitions are one table, children tables of their own, and a pattern take
     { schema: 'public', table: 'v', reason: 'a view, not listed by its full name' },
     { schema: 'public', table: 'nothing', reason: 'it has no column to mirror' },
   ]);
-  assert.deepEqual(plan.warnings, ['public.u is unlogged: on a replica or a restored backup it is empty']);
+  assert.deepEqual(plan.warnings, ['public.u is unlogged: what is unlogged is empty in a restored backup']);
 });
 
 test('views and materialized views are taken when named in full', async (t) => {

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
 import { takeSnapshot, type Snapshot } from '../../functions/export/snapshot.ts';
 import { urlSource, type Source } from '../../functions/export/source.ts';
 import { parseConfig } from '../../functions/mirror/config.ts';
+import { startPostgres } from '../../local/postgres/index.ts';
 import { testDatabase } from '../postgres.ts';
 import { startTestCluster } from '../test-cluster.ts';
 
@@ -274,5 +278,50 @@ test('more tables than the server has locks for are told with what to do', async
     message:
       'PostgreSQL, taking the snapshot: out of shared memory (SQLSTATE 53200). Every mirrored table and each of its indexes ' +
       'takes a lock until the export ends. Next: raise max_locks_per_transaction on that server, or mirror fewer tables',
+  });
+});
+
+test('a replica is mirrored without what is unlogged there, which is told', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'commons-replica-'));
+  // A server that goes on recovering is a replica, though it has nobody to follow.
+  const settings = { wal_level: 'replica' };
+  const primary = await startPostgres({ directory, settings });
+  let stop = primary.stop;
+  t.after(async () => {
+    await stop('immediate');
+    await rm(directory, { recursive: true });
+  });
+  const client = new pg.Client(primary.url);
+  await client.connect();
+  await client.query(`
+    CREATE TABLE t AS SELECT 1 AS id;
+    CREATE UNLOGGED TABLE u AS SELECT 1 AS id;
+    CREATE TABLE p (id int) PARTITION BY LIST (id);
+    CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
+    CREATE UNLOGGED TABLE p2 PARTITION OF p FOR VALUES IN (2);`);
+  await client.end();
+  await primary.stop('fast');
+  await writeFile(join(primary.socketDirectory, 'standby.signal'), '');
+  const replica = await startPostgres({ directory, settings });
+  stop = replica.stop;
+  const source = urlSource(replica.url, 'test');
+
+  const taken = await takeSnapshot(source, parseConfig(`${HEAD}${EVERYTHING}`, 'mirror.yaml'), RUN);
+  await taken.client.end();
+  assert.deepEqual(tablesIn(taken), ['public.t']);
+  const reason = 'unlogged, which a replica cannot read';
+  assert.deepEqual(taken.plan.leftOut, [
+    { schema: 'public', table: 'p', reason },
+    { schema: 'public', table: 'u', reason },
+  ]);
+  assert.deepEqual(taken.plan.warnings, [
+    'public.p has unlogged partitions, which a replica cannot read: it is left out',
+    'public.u is unlogged, which a replica cannot read: it is left out',
+  ]);
+
+  const builder = parseConfig(`${HEAD}builder: [public.t, public.u]`, 'mirror.yaml');
+  await assert.rejects(takeSnapshot(source, builder, RUN), {
+    message:
+      'mirror.yaml has a fault:\n  line 5: builder[1]: the Builder table public.u is unlogged, which a replica cannot read',
   });
 });

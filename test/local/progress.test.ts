@@ -96,6 +96,7 @@ const report: Report = {
   tables: [table('orders', 'shop', 1000, 0), table('items', 'shop', 1000, 20), table('empty', 'rest', 0, 0)],
   coverage: 0.99,
   transforms: [],
+  warnings: [1, 2, 3, 4, 5, 6, 7].map((n) => `public.t${n} is unlogged`),
   changes: [],
   standing: [],
   views: [{ view: 'orders', table: 'orders_20261122' }],
@@ -116,6 +117,12 @@ rest        1         0       0       0  1.000000    0.0 kB
 total       3     2,000   1,980      20  0.990000  200.0 kB
 
 In commons_mirror_errors_20261122: public.items 20
+Warning: public.t1 is unlogged
+Warning: public.t2 is unlogged
+Warning: public.t3 is unlogged
+Warning: public.t4 is unlogged
+Warning: public.t5 is unlogged
+and 2 more warnings: commons-mirror plan lists them
 Time  export 1.0 s, load 2.0 s, transform –, sli 0.3 s, views –, total 4.0 s
 Page P/   Warehouse W   Logs L
 BigQuery, Cloud Storage S   Pub/Sub Q`,
