@@ -96,7 +96,8 @@ function stateOf(client: pg.Client): 'idle' | 'busy' | 'ending' {
   return 'readyForQuery' in client && client.readyForQuery === true ? 'idle' : 'busy';
 }
 
-const processOf = (client: pg.Client): number => ('processID' in client ? Number(client.processID) : 0);
+/** The number of the backend, as the server told it at the start. */
+export const processOf = (client: pg.Client): number => ('processID' in client ? Number(client.processID) : 0);
 
 /** The TLS stream where there is one: what a COPY pauses. */
 function streamOf(client: pg.Client): Socket {

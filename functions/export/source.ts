@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import pg from 'pg';
 import { largeReadSocket } from './large-reads.ts';
 import { PermanentError, SafeError, safeText } from '../mirror/errors.ts';
-import { discard, LIFE_LIMITS, watchLife } from './sign-of-life.ts';
+import { discard, LIFE_LIMITS, processOf, watchLife } from './sign-of-life.ts';
 
 /** A way to open PostgreSQL connections, which is all that the rest of the export knows of where the rows come from. */
 export type Source = {
@@ -73,13 +73,30 @@ export async function openClient(options: pg.ClientConfig, told: (error: unknown
   client.on('error', () => {});
   try {
     await client.connect();
-    const settings: pg.QueryConfig & { query_timeout: number } = { text: SESSION, query_timeout: CONNECT_TIMEOUT_MS };
-    await client.query(settings);
+    await refusePooler(client);
+    await client.query(patient(SESSION));
     return client;
   } catch (error) {
     await discard(client);
     throw told(error);
   }
+}
+
+const patient = (text: string): pg.QueryConfig & { query_timeout: number } => {
+  return { text, query_timeout: CONNECT_TIMEOUT_MS };
+};
+
+/**
+ * A pooler such as PgBouncer gives a session's settings to whoever has its backend next, and "read only" would stop an application's
+ * writes. It begins each connection with a process number of its own, where PostgreSQL tells the backend's.
+ */
+async function refusePooler(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ pid: number }>(patient('SELECT pg_backend_pid() AS pid'));
+  if (rows[0]?.pid === processOf(client)) return;
+  throw new PermanentError(
+    'a connection pooler answers there, which would hand the settings of the export on to other sessions. ' +
+      'Next: connect to PostgreSQL itself',
+  );
 }
 
 /** For who decides by the error itself. */
@@ -146,6 +163,7 @@ const PERMANENT: Record<string, string> = {
 };
 
 function connectError(error: unknown, name: string): Error {
+  if (error instanceof PermanentError) return new PermanentError(`PostgreSQL at ${name}: ${error.message}.`);
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const known = PERMANENT[code];
   if (known) return new PermanentError(`PostgreSQL at ${name}: ${known}.`);
