@@ -37,7 +37,8 @@ function readSources(): Sources {
 /** `code` is without types; its lines are the source's. */
 type File = { name: string; code: string };
 
-const IMPORT = /^import \{[^}]*\} from '\.\/([\w-]+\.ts)';$/gm;
+/** Without `as`, which would leave the other name behind. */
+const IMPORT = /^import \{(?:(?! as )[^}])*\} from '\.\/([\w-]+\.ts)';$/gm;
 
 /** Each file behind those that it imports, since a UDF's body is one text. */
 function inOrder(sources: Sources): File[] {
@@ -60,7 +61,7 @@ function inOrder(sources: Sources): File[] {
 function checkNames(files: readonly File[]): void {
   const owners = new Map<string, string>();
   for (const { name: file, code } of files) {
-    for (const [, name = ''] of code.matchAll(/^(?:export )?(?:function|const|let|class) (\w+)/gm)) {
+    for (const [, name = ''] of code.matchAll(/^(?:export )?(?:async )?(?:function|const|let|var|class) (\w+)/gm)) {
       const owner = owners.get(name);
       if (owner !== undefined) throw new Error(`draft/ has two things called ${name}, in ${owner} and ${file}`);
       owners.set(name, file);

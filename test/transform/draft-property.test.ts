@@ -219,8 +219,10 @@ test('no link leads to another scheme, as a browser reads it', () => {
       assert.match(href, /^(?:https?:\/\/|mailto:)[^\s"<>\\]+$/i);
       assert.equal(markdown, `[x](${href.replace(/[()]|&(?=#?\w+;)/g, '\\$&')})`);
       if (URL.canParse(address)) {
-        const { protocol, host } = new URL(address);
-        assert.deepEqual({ protocol: new URL(href).protocol, host: new URL(href).host }, { protocol, host });
+        const [wanted, found] = [new URL(address), new URL(href)];
+        assert.equal(found.protocol, wanted.protocol);
+        // Whom a mailto: is to, is its path: `mailto://%22` and `mailto://"` are the same text to a mail program.
+        if (wanted.protocol !== 'mailto:') assert.equal(found.host, wanted.host);
       }
     }),
     { numRuns: 5000 },

@@ -122,6 +122,12 @@ const FILES: [what: string, sources: Sources, message: string][] = [
       '"import { z } from \'zod\';"',
   ],
   [
+    'an import under another name',
+    { 'index.ts': "import { a as b } from './a.ts';\n", 'a.ts': 'export const a = 1;\n' },
+    'index.ts may only export consts and functions, and import from its own folder, for a UDF is no module: ' +
+      '"import { a as b } from \'./a.ts\';"',
+  ],
+  [
     'two things of one name',
     {
       'index.ts': "import { a } from './a.ts';\nfunction b() { return a; }\n",
