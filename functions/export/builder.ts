@@ -18,13 +18,14 @@ export function builderTables(
   const faults: Fault[] = [];
   for (const [i, text] of config.builder.entries()) {
     const relation = relations.find((candidate) => isTable(text, candidate));
-    if (relation?.onPrimaryOnly) {
-      faults.push({
-        path: ['builder', i],
-        message: `the Builder table ${text} is unlogged, which a replica cannot read`,
-      });
-    } else if (relation) found.push(relation);
-    else faults.push({ path: ['builder', i], message: `the Builder table ${text} is missing in the database` });
+    const fault = faultOf(relation);
+    if (relation && fault === undefined) found.push(relation);
+    else faults.push({ path: ['builder', i], message: `the Builder table ${text} is ${fault}` });
   }
   return { name: BUILDER_CHUNK, relations: found, faults };
+}
+
+function faultOf(relation: Relation | undefined): string | undefined {
+  if (!relation) return 'missing in the database';
+  return relation.onPrimaryOnly ? 'unlogged, which a replica cannot read' : undefined;
 }

@@ -20,7 +20,7 @@ const Relation = z
     relkind: z.enum(['r', 'p', 'm', 'v', 'f']),
     /** It, or a partition of it. */
     unlogged: z.boolean(),
-    /** Whether the server may read it: PostgreSQL "cannot access temporary or unlogged relations during recovery". */
+    /** Unlogged on a replica: PostgreSQL "cannot access temporary or unlogged relations during recovery". */
     onPrimaryOnly: z.boolean(),
     readable: z.boolean(),
     filtered: z.boolean(),

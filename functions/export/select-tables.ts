@@ -1,8 +1,8 @@
 import type { Fault } from '../mirror/config-faults.ts';
 import type { Config } from '../mirror/config.ts';
+import { isSpatial } from '../mirror/spatial.ts';
 import { entryOf, isTable, matches, tableOf, tablePattern, tableText } from '../mirror/table-pattern.ts';
 import { builderTables } from './builder.ts';
-import { isSpatial } from '../mirror/spatial.ts';
 import type { Column, Relation } from './catalogue.ts';
 
 /** mirror.yaml held against what the database has: which relation is in which chunk, and what is wrong. */
@@ -66,16 +66,15 @@ export function selectTables(config: Config, relations: readonly Relation[]): Se
     ),
     leftOut: relations.flatMap((relation) => {
       if (chunkOf.has(relation)) return [];
-      const reason = unreadable.has(relation)
-        ? 'unlogged, which a replica cannot read'
-        : isOrdinary(relation)
-          ? 'not listed in mirror.yaml'
-          : `a ${relation.kind}, not listed by its full name`;
+      const reason = unreadable.has(relation) ? 'unlogged, which a replica cannot read' : whyNotListed(relation);
       return [{ schema: relation.schema, table: relation.table, reason }];
     }),
     faults: [...faults, ...builder.faults, ...thresholdFaults(config, [...chunkOf.keys()])],
   };
 }
+
+const whyNotListed = (relation: Relation): string =>
+  isOrdinary(relation) ? 'not listed in mirror.yaml' : `a ${relation.kind}, not listed by its full name`;
 
 export const unloggedText = (relation: Relation): string =>
   `${tableText(relation)} ${relation.kind === 'partitioned table' ? 'has unlogged partitions' : 'is unlogged'}`;

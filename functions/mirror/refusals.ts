@@ -2,6 +2,9 @@ import type { Copy, Inside, Mapping, Refusal, SourceType } from './types.ts';
 
 /** COPY expressions that put a refusal in front of each value which a typed load would accept and change. */
 
+/** What an extension has beside its type, such as a function: no search path leads there. */
+export const own = ({ schema }: SourceType, name: string): string => `"${schema.replaceAll('"', '""')}".${name}`;
+
 /** A typed load rounds beyond 38 decimals, so such a value must not look like a number. NaN and infinities have no scale. */
 export const exactNumeric: Copy = (c, refusal) =>
   `CASE WHEN scale(${c}) <= 38 THEN ${c}::text WHEN scale(trim_scale(${c})) <= 38 THEN trim_scale(${c})::text ` +

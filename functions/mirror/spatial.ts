@@ -1,4 +1,5 @@
-import type { Mapping, SourceType } from './types.ts';
+import { own } from './refusals.ts';
+import type { Copy, Mapping, SourceType } from './types.ts';
 
 /** PostGIS's types. */
 
@@ -16,19 +17,14 @@ const DECIMALS = 30;
  * would, as EWKB in hexadecimal. So is every value before PostGIS 3.1, where there is no EWKT that does not round. (Reading the EWKT
  * back would tell too, but PostGIS does not read all that it writes: LINESTRING(0 0).)
  */
-export function exactText(type: SourceType): Mapping {
-  if (!type.decimals) return { bigquery: 'STRING' };
-  return {
-    bigquery: 'STRING',
-    copy: (c) => {
-      const ewkt = `${own(type, 'st_asewkt')}(${c}, ${DECIMALS})`;
-      return (
-        `CASE WHEN strpos(${c}::text, '${NEGATIVE_ZERO}') > 0 ` +
-        `OR ${dimensions(type, c)} <> 0 AND strpos(${ewkt}, 'EMPTY') > 0 THEN ${c}::text ELSE ${ewkt} END`
-      );
-    },
-  };
-}
+export const exactText: Copy = (c, _refusal, _version, type) => {
+  if (!type.decimals) return c;
+  const ewkt = `${own(type, 'st_asewkt')}(${c}, ${DECIMALS})`;
+  return (
+    `CASE WHEN strpos(${c}::text, '${NEGATIVE_ZERO}') > 0 ` +
+    `OR ${dimensions(type, c)} <> 0 AND strpos(${ewkt}, 'EMPTY') > 0 THEN ${c}::text ELSE ${ewkt} END`
+  );
+};
 
 /** A double's bytes as EWKB has them. Found by chance in other numbers' bytes, it costs them no more than the readable form. */
 const NEGATIVE_ZERO = '0000000000000080';
@@ -37,23 +33,18 @@ const NEGATIVE_ZERO = '0000000000000080';
  * What `as: geography` asks for: WKT for BigQuery's GEOGRAPHY, which is longitude and latitude on WGS 84 and nothing else.
  * An SRID that nobody has set is taken for that.
  */
-export function asGeography(type: SourceType): Mapping {
-  return {
-    bigquery: 'GEOGRAPHY',
-    refusals: ['not-wgs-84', 'not-two-dimensional'],
-    copy: (c, refusal) => {
-      const text = (format: string): string => `${own(type, format)}(${c}${type.decimals ? `, ${DECIMALS}` : ''})`;
-      return (
-        `CASE WHEN ${own(type, 'st_srid')}(${asGeometry(type, c)}) NOT IN (0, 4326) THEN ${refusal('not-wgs-84')} || ${text('st_asewkt')} ` +
-        `WHEN ${dimensions(type, c)} <> 0 THEN ${refusal('not-two-dimensional')} || ${text('st_asewkt')} ` +
-        `ELSE ${text('st_astext')} END`
-      );
-    },
-  };
-}
-
-/** No search path leads to an extension's functions. */
-const own = ({ schema }: SourceType, name: string): string => `"${schema.replaceAll('"', '""')}".${name}`;
+export const asGeography: Mapping = {
+  bigquery: 'GEOGRAPHY',
+  refusals: ['not-wgs-84', 'not-two-dimensional'],
+  copy: (c, refusal, _version, type) => {
+    const text = (format: string): string => `${own(type, format)}(${c}${type.decimals ? `, ${DECIMALS}` : ''})`;
+    return (
+      `CASE WHEN ${own(type, 'st_srid')}(${asGeometry(type, c)}) NOT IN (0, 4326) THEN ${refusal('not-wgs-84')} || ${text('st_asewkt')} ` +
+      `WHEN ${dimensions(type, c)} <> 0 THEN ${refusal('not-two-dimensional')} || ${text('st_asewkt')} ` +
+      `ELSE ${text('st_astext')} END`
+    );
+  },
+};
 
 const asGeometry = (type: SourceType, c: string): string =>
   type.name === 'geometry' ? c : `${c}::${own(type, 'geometry')}`;

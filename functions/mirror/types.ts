@@ -1,6 +1,6 @@
-import { document, exactNumeric, JSON_REFUSALS, uniqueKeys } from './refusals.ts';
+import { document, exactNumeric, JSON_REFUSALS, own, uniqueKeys } from './refusals.ts';
 import type { Reason } from './reasons.ts';
-import { asGeography, exactText, isSpatial } from './spatial.ts';
+import { asGeography, exactText } from './spatial.ts';
 
 /**
  * PostgreSQL type → COPY expression → BigQuery type → cast for the split: one table, read from top to bottom.
@@ -51,7 +51,7 @@ export type Inside = {
   ownJson: boolean;
 };
 
-export type Copy = (column: string, refusal: Refusal, serverVersion: number, schema: string) => string;
+export type Copy = (column: string, refusal: Refusal, serverVersion: number, type: SourceType) => string;
 /** What stands in front of a refused value, as a SQL literal: the run's token and the reason, for the split to find. */
 export type Refusal = (reason: Reason) => string;
 export type Mapping = {
@@ -86,7 +86,7 @@ const BASE_TYPES: Record<string, Mapping> = {
   bytea: { bigquery: 'BYTES', copy: (c) => `replace(encode(${c}, 'base64'), E'\\n', '')` },
   jsonb: { bigquery: 'JSON' },
   json: { bigquery: 'JSON', copy: uniqueKeys, refusals: JSON_REFUSALS },
-  hstore: { bigquery: 'JSON', copy: (c, _refusal, _version, schema) => `${identifier(schema)}.hstore_to_json(${c})` },
+  hstore: { bigquery: 'JSON', copy: (c, _refusal, _version, type) => `${own(type, 'hstore_to_json')}(${c})` },
   // pgvector: [1,2,3]; a sparse one is {1:1,3:2}/5
   vector: { bigquery: 'JSON' },
   halfvec: { bigquery: 'JSON' },
@@ -130,6 +130,9 @@ const BASE_TYPES: Record<string, Mapping> = {
   xid8: asIs,
   tid: asIs,
   ...Object.fromEntries(SERVER_TYPES.map((name) => [name, asIs])),
+  // PostGIS: EWKT, exact and readable
+  geometry: { bigquery: 'STRING', copy: exactText },
+  geography: { bigquery: 'STRING', copy: exactText },
 };
 
 /** Which BigQuery type holds `type`; `known` is false where the text form stands in for a type without a row above. */
@@ -144,14 +147,12 @@ export function bigQueryType(type: SourceType): { bigquery: BigQueryType; refusa
 
 /** The expression that COPY selects for `column` (a quoted identifier). */
 export function copyExpression(type: SourceType, column: string, refusal: Refusal, serverVersion: number): string {
-  return mappingOf(type)?.copy?.(column, refusal, serverVersion, type.schema) ?? column;
+  return mappingOf(type)?.copy?.(column, refusal, serverVersion, type) ?? column;
 }
 
-/** A "char" is a byte. Beyond ASCII it is written as `\\310` since PostgreSQL 15, before as itself, which is no UTF-8. */
+/** A "char" is a byte. Beyond ASCII it is written as `\310` since PostgreSQL 15, before as itself, which is no UTF-8. */
 const octal = (c: string): string =>
   `CASE WHEN ${c}::int4 < 0 THEN '\\' || (${c}::int4 >> 6 & 3) || (${c}::int4 >> 3 & 7) || (${c}::int4 & 7) ELSE ${c}::text END`;
-
-const identifier = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
 function mappingOf(type: SourceType): Mapping | undefined {
   switch (type.kind) {
@@ -163,9 +164,8 @@ function mappingOf(type: SourceType): Mapping | undefined {
     case 'composite':
       return document(type);
     case 'as geography':
-      return asGeography(type);
+      return asGeography;
     case 'base':
-      if (isSpatial(type)) return exactText(type);
       return type.name === 'numeric' ? numeric(type) : BASE_TYPES[type.name];
   }
 }

@@ -3,6 +3,9 @@ import { fieldsOf, type Field } from '../mirror/schema.ts';
 import { column, createTableAs, table as tableName } from '../mirror/sql.ts';
 import { draftFunctionSql } from './udf.ts';
 
+/** The same for every twin; made of ten files, whose types are stripped. */
+let draftFunction: string | undefined;
+
 /** The statement that makes a twin: every column as it is, and `<column>_<format>` for each format that is asked for. */
 export function draftStatement(
   project: string,
@@ -37,7 +40,8 @@ export function draftStatement(
   ];
   const read = `(SELECT ${['*', ...calls].join(', ')}\nFROM ${tableName(project, dataset, source)})`;
   const query = `SELECT ${selected.join(', ')}\nFROM ${read}`;
-  return `${draftFunctionSql()}${createTableAs(tableName(project, dataset, target), fields, kmsKeyName, query)}`;
+  draftFunction ??= draftFunctionSql();
+  return `${draftFunction}${createTableAs(tableName(project, dataset, target), fields, kmsKeyName, query)}`;
 }
 
 /** Names for the arrays of results, unlike any column of the table: `draft_0`, or with as many underscores as it takes. */

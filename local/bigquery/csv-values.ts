@@ -28,13 +28,12 @@ export function valueOf(
   otherwise: string,
   { first = false } = {},
 ): string {
+  const whenNull = field.mode === 'REQUIRED' ? otherwise : 'NULL';
   // One call, for it is one of JavaScript: a branch would make two.
   if (field.type === 'GEOGRAPHY') {
-    const whenNull = field.mode === 'REQUIRED' ? otherwise : 'NULL';
     return `CASE WHEN ${text} IS NULL THEN ${whenNull} ELSE coalesce(bq_loaded_geography(${text}), ${otherwise}) END`;
   }
   const branches = branchesOf(field, text, rules).slice(0, first ? 1 : undefined);
-  const whenNull = field.mode === 'REQUIRED' ? otherwise : 'NULL';
   if (branches.length === 0)
     return field.mode === 'REQUIRED' ? `CASE WHEN ${text} IS NULL THEN ${otherwise} ELSE ${text} END` : text;
   const cases = branches.map(({ when, value }) => `WHEN ${when} THEN ${value}`).join(' ');

@@ -1,4 +1,4 @@
-import { BIGNUMERIC_FIELD, GEOGRAPHY_FIELD } from './types.ts';
+import { BIGNUMERIC_FIELD, duckType } from './types.ts';
 
 /** BigQuery's scalar types by name, in DuckDB's types. */
 export const SCALARS = {
@@ -18,7 +18,7 @@ export type Scalar = keyof typeof SCALARS;
 export const SCALAR_NAMES = Object.keys(SCALARS) as Scalar[];
 
 /** What macros only know to refuse it. */
-const REFUSED = { GEOGRAPHY: `STRUCT("${GEOGRAPHY_FIELD}" VARCHAR)` };
+const REFUSED = { GEOGRAPHY: duckType({ name: '', type: 'GEOGRAPHY', mode: 'NULLABLE' }) };
 
 /** One reading of a macro: its parameters as `x INT64` (a type of ours) or a bare name for any type, and its body. */
 export type Overload = [parameters: string, body: string];
