@@ -5,20 +5,16 @@ import { PermanentError } from '../mirror/errors.ts';
 import { isCovered } from '../mirror/fingerprint.ts';
 import { columnNames, shardOf, startOf, warehouseTable } from '../mirror/names.ts';
 import { drawNullToken, refusalPrefix } from '../mirror/null-token.ts';
-import type { ColumnPlan, Plan, RangePlan, TablePlan } from '../mirror/plan.ts';
+import type { ColumnPlan, Plan, TablePlan } from '../mirror/plan.ts';
 import { isTable, tableText } from '../mirror/table-pattern.ts';
 import type { Reason } from '../mirror/reasons.ts';
 import { bigQueryType, copyExpression } from '../mirror/types.ts';
 import { columnsOf, type Column, type Relation } from './catalogue.ts';
 import { constraintsOf, noKeys, planKeys, type Planned } from './keys.ts';
+import { qualified, rangesOf } from './ranges.ts';
 import { selectColumns, unloggedText, type Selection } from './select-tables.ts';
 
 export type Run = { runId: string; attempt: number; trigger: Plan['trigger'] };
-
-/** A range of a large table; small enough that losing one costs little, large enough that its start costs nothing. */
-const RANGE_BYTES = 512 * 1024 * 1024;
-/** `ctid` conditions read only their pages since PostgreSQL 14; before, every range would read the whole table. */
-const TID_RANGE_SCAN = 140000;
 
 /**
  * The plan of a run, from the catalogue as the locked snapshot shows it. Throws one PermanentError that names every fault:
@@ -74,7 +70,7 @@ export async function makePlan(
       omittedColumns: omitted,
       keys: noKeys(),
       ...(isVerified(config, relation) && { verify: coverageOf(typed.columns) }),
-      ranges: rangesOf(relation, serverVersion),
+      ranges: rangesOf(relation, serverVersion, config.source.connections),
     };
     planned.push({ relation, columns: chosen, plan });
     return plan;
@@ -171,31 +167,6 @@ function describe({ column, description }: Column, name: string | undefined): st
   const original = name === column ? '' : `PostgreSQL: ${column}`;
   return [original, description ?? ''].filter(Boolean).join('\n').slice(0, 1024);
 }
-
-function rangesOf(relation: Relation, serverVersion: number): RangePlan[] {
-  if (relation.kind === 'view' || relation.kind === 'foreign table' || relation.leaves.length === 0) {
-    return [{ relation: qualified(relation), from: null, to: null }];
-  }
-  // Rights on a partitioned table do not reach its partitions when these are read by their own names.
-  if (relation.kind === 'partitioned table' && !relation.leaves.every(({ readable }) => readable)) {
-    return [{ relation: qualified(relation), from: null, to: null }];
-  }
-  return relation.leaves.flatMap((leaf) => {
-    // A parent's children are tables of their own: without ONLY their rows would come twice.
-    const name = leaf.relkind === 'f' ? qualified(leaf) : `ONLY ${qualified(leaf)}`;
-    const count = leaf.heap && serverVersion >= TID_RANGE_SCAN ? Math.max(1, Math.ceil(leaf.bytes / RANGE_BYTES)) : 1;
-    const pages = Math.ceil(leaf.pages / count);
-    // The last range is open-ended: pages that were added since are in it.
-    return Array.from({ length: count }, (_, i) => ({
-      relation: name,
-      from: i === 0 ? null : i * pages,
-      to: i === count - 1 ? null : (i + 1) * pages,
-    }));
-  });
-}
-
-export const qualified = ({ schema, table }: { schema: string; table: string }): string =>
-  `${escapeIdentifier(schema)}.${escapeIdentifier(table)}`;
 
 function rightFaults(relation: Relation, columns: readonly Column[]): string[] {
   const name = tableText(relation);
