@@ -1,76 +1,84 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { constants, open, rm, type FileHandle } from 'node:fs/promises';
+import { isMarkedAsUntransferable } from 'node:worker_threads';
 import { crc32c } from '@node-rs/crc32';
 import type { Content } from './store.ts';
 
 /** What the service keeps of an upload that breaks off or pauses is a multiple of 256 KiB. */
 export const GRANULE = 256 * 1024;
-const WRITE_SIZE = 4 * GRANULE;
+/** What is written at once, and what an upload takes of memory, twice. */
+const BLOCK_BYTES = 4 * GRANULE;
 /**
  * Beyond this an object gets an md5Hash only if its client sent one to be checked, and is otherwise like a composed object:
  * one core makes 0.7 GB/s of MD5 and 5.8 GB/s of CRC32C, so that MD5 would be what limits an upload.
  */
-const MD5_LIMIT = 64 * 1024 * 1024;
+const MD5_LIMIT = 4 * 1024 * 1024;
 
 export type ContentWriter = {
   /** How many bytes are safely in the file. */
   size: () => number;
-  /** Takes all of `chunks`, keeping whole granules only if they break off or `keep` says so; then throws what broke them. */
+  /**
+   * Takes all of `chunks`, keeping whole granules only if they break off or `keep` says so; then throws what broke them. The
+   * chunks' memory is given back, and nobody may use them any more.
+   */
   append: (chunks: AsyncIterable<Buffer>, keep: 'everything' | 'granules') => Promise<void>;
   finish: (options: { md5: boolean }) => Promise<Content>;
   discard: () => Promise<void>;
 };
 
-/** Writes a stream of bytes to the file at `path` and hashes it on the way, in memory of a few MB. */
+/** Writes a stream of bytes to the file at `path` and hashes it on the way, in memory of 2 MB. */
 export function openContentWriter(path: string): ContentWriter {
   let size = 0;
   let crc = 0;
-  let md5 = createHash('md5');
-  let md5Complete = true;
-
-  function hash(buffers: Buffer[]): void {
-    for (const buffer of buffers) {
-      crc = crc32c(buffer, crc);
-      if (md5Complete) md5.update(buffer);
-    }
-    if (size > MD5_LIMIT) md5Complete = false;
-  }
+  let md5: Hash | undefined = createHash('md5');
 
   async function append(chunks: AsyncIterable<Buffer>, keep: 'everything' | 'granules'): Promise<void> {
-    const file = await open(path, constants.O_WRONLY | constants.O_CREAT);
-    const gathered: Buffer[] = [];
-    let gatheredSize = 0;
+    const file = await open(path, WRITE);
+    let direct: FileHandle | undefined;
+    let block = takeBlock();
+    let filled = 0;
     // One write is under way while the next bytes arrive: a client that is faster than the disk waits.
     let writing = Promise.resolve();
 
     async function flush(length: number): Promise<void> {
-      if (length === 0) return writing;
-      const buffers = take(gathered, length);
-      gatheredSize -= length;
-      const position = size;
-      size += length;
-      hash(buffers);
       await writing;
-      writing = writeWhole(file, buffers, length, position);
+      if (length === 0) return;
+      const [full, position] = [block, size];
+      const bytes = full.subarray(0, length);
+      crc = crc32c(bytes, crc);
+      size += length;
+      if (size > MD5_LIMIT) md5 = undefined;
+      md5?.update(bytes);
+      if (length === BLOCK_BYTES) direct ??= await openDirect(path);
+      writing = writeWhole(direct && length === BLOCK_BYTES ? direct : file, bytes, position);
+      writing = writing.then(() => void idle.push(full));
       // Its failure is thrown where it is awaited; until then it must not count as unhandled.
       writing.catch(() => undefined);
+      block = takeBlock();
+      filled = 0;
     }
 
     let whole = false;
     try {
       for await (const chunk of chunks) {
-        gathered.push(chunk);
-        gatheredSize += chunk.length;
-        if (gatheredSize >= WRITE_SIZE) await flush(wholeGranules(size, gatheredSize));
+        for (let at = 0; at < chunk.length;) {
+          if (filled === BLOCK_BYTES) await flush(filled);
+          const copied = chunk.copy(block, filled, at);
+          filled += copied;
+          at += copied;
+        }
+        free(chunk);
       }
       whole = true;
     } finally {
       try {
-        await flush(whole && keep === 'everything' ? gatheredSize : wholeGranules(size, gatheredSize));
+        await flush(whole && keep === 'everything' ? filled : wholeGranules(size, filled));
         await writing;
       } finally {
+        idle.push(block);
         await file.close();
+        await direct?.close();
       }
     }
   }
@@ -79,42 +87,62 @@ export function openContentWriter(path: string): ContentWriter {
     size: () => size,
     append,
     finish: async (options) => {
-      if (options.md5 && !md5Complete) {
+      if (options.md5 && !md5) {
         md5 = createHash('md5');
-        const chunks = createReadStream(path, { highWaterMark: WRITE_SIZE }) as AsyncIterable<Buffer>;
+        const chunks = createReadStream(path, { highWaterMark: BLOCK_BYTES }) as AsyncIterable<Buffer>;
         for await (const chunk of chunks) md5.update(chunk);
-        md5Complete = true;
       }
-      return { path, size, crc32c: base64(crc), md5Hash: md5Complete ? md5.digest('base64') : undefined };
+      return { path, size, crc32c: base64(crc), md5Hash: md5?.digest('base64') };
     },
     discard: () => rm(path, { force: true }),
   };
+}
+
+const WRITE = constants.O_WRONLY | constants.O_CREAT;
+
+/** Blocks that nobody uses at the moment. */
+const idle: Buffer[] = [];
+
+/** Memory of WebAssembly begins at a page, as a write past the page cache asks for and Node's buffers do not. */
+const takeBlock = (): Buffer =>
+  idle.pop() ?? Buffer.from(new WebAssembly.Memory({ initial: BLOCK_BYTES / WASM_PAGE }).buffer);
+const WASM_PAGE = 64 * 1024;
+// TypeScript has it among a browser's types only.
+declare const WebAssembly: { Memory: new (size: { initial: number }) => { buffer: ArrayBuffer } };
+
+/**
+ * The file for whole blocks, at whole granules, past the page cache: filling that with a gigabyte which nobody may read for
+ * hours takes as long as receiving it. Not every file system, nor every system, has that.
+ */
+async function openDirect(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, WRITE | (constants.O_DIRECT ?? 0));
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EINVAL') return open(path, WRITE);
+    throw error;
+  }
+}
+
+/**
+ * Gives a chunk's memory back at once. Left to the garbage collector, which looks through everything for every 64 MB of
+ * them, the chunks cost more than all that is done with their bytes. Small ones share their memory with others.
+ */
+function free(chunk: Buffer): void {
+  const { buffer } = chunk;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === chunk.length && !isMarkedAsUntransferable(buffer)) {
+    buffer.transfer(0);
+  }
 }
 
 function wholeGranules(position: number, available: number): number {
   return Math.max(0, Math.floor((position + available) / GRANULE) * GRANULE - position);
 }
 
-/** Removes the first `length` bytes from the front of `buffers`. */
-function take(buffers: Buffer[], length: number): Buffer[] {
-  const taken: Buffer[] = [];
-  let missing = length;
-  let count = 0;
-  for (const buffer of buffers) {
-    if (missing === 0) break;
-    taken.push(buffer.length <= missing ? buffer : buffer.subarray(0, missing));
-    missing -= taken.at(-1)?.length ?? 0;
-    count += 1;
+async function writeWhole(file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  const { bytesWritten } = await file.write(bytes, 0, bytes.length, position);
+  if (bytesWritten !== bytes.length) {
+    throw new Error(`Wrote ${bytesWritten} of ${bytes.length} bytes: is the disk full?`);
   }
-  const last = buffers[count - 1];
-  const rest = last?.subarray(taken.at(-1)?.length ?? 0);
-  buffers.splice(0, count, ...(rest && rest.length > 0 ? [rest] : []));
-  return taken;
-}
-
-async function writeWhole(file: FileHandle, buffers: Buffer[], length: number, position: number): Promise<void> {
-  const { bytesWritten } = await file.writev(buffers, position);
-  if (bytesWritten !== length) throw new Error(`Wrote ${bytesWritten} of ${length} bytes: is the disk full?`);
 }
 
 /** As the service gives a CRC32C: base64 of the big-endian number. */
