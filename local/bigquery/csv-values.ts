@@ -179,7 +179,7 @@ function datetime(text: string): Branch[] {
 function timestamp(text: string): Branch[] {
   // Without a zone, TIMESTAMP is read fast; its microseconds since 1970 are UTC's.
   const instant = (naive: string): string => `make_timestamptz(epoch_us(${naive}))`;
-  const utc = `TRY_CAST(left(${text}, -3) AS TIMESTAMP)`;
+  const utc = `TRY_CAST(${text} AS TIMESTAMP)`;
   const local = `TRY_CAST(left(${text}, strlen(regexp_extract(${text}, '^${day}[ Tt]${clock}'))) AS TIMESTAMP)`;
   const offset = (group: number): string =>
     `coalesce(TRY_CAST(regexp_extract(${text}, '^.{17}[^+-]*([+-])([0-9]{1,2})(?::?([0-9]{2}))?$', ${group}) AS BIGINT), 0)`;
@@ -188,7 +188,7 @@ function timestamp(text: string): Branch[] {
   const shifted = `(${local} - to_seconds(${seconds}))`;
   return [
     {
-      when: `ends_with(${text}, '+00') AND ${utc}::VARCHAR = left(${text}, -3) AND ${utc} ${allTime}`,
+      when: `${utc}::VARCHAR || '+00' = ${text} AND ${utc} ${allTime}`,
       value: instant(utc),
     },
     {
