@@ -1,21 +1,14 @@
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { dirname } from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
-import * as z from 'zod';
 import { ApiError } from '../http.ts';
+import { openChangeLog, privateSchema, type Change } from './change-log.ts';
 import { openSlots } from './slots.ts';
 import { installFunctions, type Installed } from './sql/functions.ts';
 import type { Field } from './sql/types.ts';
 
-/** What the stand-in itself keeps in the DuckDB file, beside one schema per dataset. */
-export const privateSchema = '_commons_mirror';
-
 const parallelBytes = 64_000_000;
-
-/** How tables are stored: 2 has BIGNUMERIC as text. A file of another layout is refused, for what it holds can be loaded again. */
-const layoutVersion = 2;
 
 export type TableKey = { project: string; dataset: string; table: string };
 
@@ -46,17 +39,19 @@ export type Dataset = {
   metadata: Record<string, unknown>;
 };
 
-/** A change of tables and of what is known about them: all of it becomes visible at its commit, or none. */
-export type Transaction = {
-  connection: DuckDBConnection;
-  putDataset: (dataset: Dataset) => Promise<void>;
-  removeDataset: (dataset: Dataset) => Promise<void>;
-  putTable: (key: TableKey, table: Table) => Promise<void>;
-  removeTable: (key: TableKey) => Promise<void>;
-  /** Keeps the resource of a job that has ended, once; the catalogue in memory does not hold it. */
-  putJob: (id: string, resource: Record<string, unknown>) => Promise<void>;
-  removeJob: (id: string) => Promise<void>;
+/** What is to become of datasets, tables and jobs; the catalogue in memory does not hold the jobs. */
+export type Changes = {
+  putDataset: (dataset: Dataset) => void;
+  removeDataset: (dataset: Dataset) => void;
+  putTable: (key: TableKey, table: Table) => void;
+  removeTable: (key: TableKey) => void;
+  /** Keeps the resource of a job that has ended, once. */
+  putJob: (id: string, resource: Record<string, unknown>) => void;
+  removeJob: (id: string) => void;
 };
+
+/** A change of tables and of what is known about them: all of it becomes visible at its commit, or none. */
+export type Transaction = Changes & { connection: DuckDBConnection };
 
 /**
  * BigQuery's functions are made for each connection, and that takes a tenth of a second: what runs queries or reads files asks for
@@ -89,35 +84,29 @@ export async function openCatalog(file: string, now: () => number) {
   let large = 0;
   const installed: Installed = { scalars: new Set() };
   const ready = new WeakSet<DuckDBConnection>();
+  let log: Awaited<ReturnType<typeof openChangeLog>>;
 
   try {
-    await withConnection(async (connection) => {
-      await checkLayout(connection, file);
+    log = await withConnection(async (connection) => {
       // Trying how texts compress best takes a fifth of a load's time and half of a copy's; the file is thrice as large
       // instead. Among the options above DuckDB would not hear of it.
       await connection.run("SET GLOBAL disabled_compression_methods = 'fsst,dict_fsst,dictionary'");
+      return openChangeLog(connection, file);
     });
   } catch (error) {
     for (const connection of idle.tables) connection.closeSync();
     instance.closeSync();
     throw error;
   }
-  await withConnection(async (connection) => {
-    for (const kind of ['datasets', 'tables', 'jobs']) {
-      // No key: an index would make two jobs conflict that touch different rows. Uniqueness is the locks' work.
-      await connection.run(
-        `CREATE TABLE IF NOT EXISTS ${privateSchema}.${kind} (id VARCHAR NOT NULL, resource JSON NOT NULL)`,
-      );
+  const keptJobs: string[] = [];
+  for (const { kind, id, resource } of log.kept) {
+    if (kind === 'job') keptJobs.push(resource);
+    else if (kind === 'dataset') datasets.set(id, JSON.parse(resource) as Dataset);
+    else {
+      const [project, dataset, table] = JSON.parse(id) as [string, string, string];
+      tablesOf(project, dataset).set(table, JSON.parse(resource) as Table);
     }
-    for (const [, resource] of await readAll(connection, 'datasets')) {
-      const dataset = JSON.parse(resource) as Dataset;
-      datasets.set(datasetKey(dataset.project, dataset.id), dataset);
-    }
-    for (const [id, resource] of await readAll(connection, 'tables')) {
-      const key = JSON.parse(id) as [string, string, string];
-      tablesOf(key[0], key[1]).set(key[2], JSON.parse(resource) as Table);
-    }
-  });
+  }
 
   return {
     now,
@@ -128,6 +117,7 @@ export async function openCatalog(file: string, now: () => number) {
     warm,
     withThreads,
     transaction,
+    record,
     locked,
     findDataset: (project: string, id: string): Dataset | undefined => datasets.get(datasetKey(project, id)),
     getDataset,
@@ -144,7 +134,8 @@ export async function openCatalog(file: string, now: () => number) {
     },
     freeSchemaName,
     freeTableName,
-    readJobs: (): Promise<[string, string][]> => withConnection((connection) => readAll(connection, 'jobs')),
+    /** The resources of jobs that earlier processes have kept. */
+    keptJobs,
     close: async (): Promise<void> => {
       // Everything goes into the one file, so that plain DuckDB opens it without a write-ahead log.
       await withConnection((connection) => connection.run('CHECKPOINT'));
@@ -214,55 +205,57 @@ export async function openCatalog(file: string, now: () => number) {
     needs: ConnectionNeeds = 'tables',
   ): Promise<T> {
     return withConnection(async (connection) => {
-      const effects: (() => void)[] = [];
-      const remove = async (kind: string, id: string): Promise<void> => {
-        await connection.run(`DELETE FROM ${privateSchema}.${kind} WHERE id = $1`, [id]);
-      };
-      const put = async (kind: string, id: string, resource: unknown, known: boolean): Promise<void> => {
-        if (known) await remove(kind, id);
-        await connection.run(`INSERT INTO ${privateSchema}.${kind} VALUES ($1, $2)`, [id, JSON.stringify(resource)]);
-      };
-      const touched = new Set<string>();
+      const { changes, entries, show } = collectChanges();
       await connection.run('BEGIN');
       let committed = false;
       try {
-        const result = await work({
-          connection,
-          putDataset: async (dataset) => {
-            const key = datasetKey(dataset.project, dataset.id);
-            await put('datasets', key, dataset, true);
-            effects.push(() => datasets.set(key, dataset));
-          },
-          removeDataset: async (dataset) => {
-            const key = datasetKey(dataset.project, dataset.id);
-            await remove('datasets', key);
-            effects.push(() => {
-              datasets.delete(key);
-              tables.delete(key);
-            });
-          },
-          putTable: async (key, table) => {
-            const id = tableId(key);
-            await put('tables', id, table, touched.has(id) || tablesOf(key.project, key.dataset).has(key.table));
-            touched.add(id);
-            effects.push(() => tablesOf(key.project, key.dataset).set(key.table, table));
-          },
-          removeTable: async (key) => {
-            await remove('tables', tableId(key));
-            effects.push(() => tablesOf(key.project, key.dataset).delete(key.table));
-          },
-          putJob: (id, resource) => put('jobs', id, resource, false),
-          removeJob: (id) => remove('jobs', id),
-        });
-        await connection.run('COMMIT');
+        const result = await work({ ...changes, connection });
+        await connection.run(entries.length > 0 ? `${log.insert(entries)}; COMMIT` : 'COMMIT');
         committed = true;
-        for (const effect of effects) effect();
+        show();
         return result;
       } finally {
         // After some errors DuckDB has rolled back by itself, and says so.
         if (!committed) await connection.run('ROLLBACK').catch(() => undefined);
       }
     }, needs);
+  }
+
+  /** Changes nothing but the catalogue: one statement, where a transaction is three. */
+  async function record(work: (changes: Changes) => void): Promise<void> {
+    const { changes, entries, show } = collectChanges();
+    work(changes);
+    await withConnection((connection) => connection.run(log.insert(entries)));
+    show();
+  }
+
+  function collectChanges(): { changes: Changes; entries: Change[]; show: () => void } {
+    const entries: Change[] = [];
+    const effects: (() => void)[] = [];
+    const note = (kind: Change['kind'], id: string, resource: unknown, effect: () => void = () => {}): void => {
+      entries.push({ kind, id, resource: resource === undefined ? undefined : JSON.stringify(resource) });
+      effects.push(effect);
+    };
+    const changes: Changes = {
+      putDataset: (dataset) => {
+        const key = datasetKey(dataset.project, dataset.id);
+        note('dataset', key, dataset, () => datasets.set(key, dataset));
+      },
+      removeDataset: (dataset) => {
+        const key = datasetKey(dataset.project, dataset.id);
+        note('dataset', key, undefined, () => {
+          datasets.delete(key);
+          tables.delete(key);
+        });
+      },
+      putTable: (key, table) =>
+        note('table', tableId(key), table, () => tablesOf(key.project, key.dataset).set(key.table, table)),
+      removeTable: (key) =>
+        note('table', tableId(key), undefined, () => tablesOf(key.project, key.dataset).delete(key.table)),
+      putJob: (id, resource) => note('job', id, resource),
+      removeJob: (id) => note('job', id, undefined),
+    };
+    return { changes, entries, show: () => effects.forEach((effect) => effect()) };
   }
 
   /** Runs `work` while nobody else changes the tables, in any case of their names. */
@@ -376,31 +369,4 @@ function freeName(id: string, taken: string[]): string {
   for (let suffix = 2; ; suffix++) {
     if (!used.has(`${id}_${suffix}`.toLowerCase())) return `${id}_${suffix}`;
   }
-}
-
-/** Makes the private schema of a new file, and refuses one that another version has written. */
-async function checkLayout(connection: DuckDBConnection, file: string): Promise<void> {
-  const found = await connection.runAndReadAll(
-    `SELECT table_name FROM duckdb_tables() WHERE schema_name = '${privateSchema}'`,
-  );
-  const tables = found.getRowsJS().flat();
-  if (tables.length === 0) {
-    await connection.run(`CREATE SCHEMA IF NOT EXISTS ${privateSchema}`);
-    await connection.run(`CREATE TABLE ${privateSchema}.layout AS SELECT ${layoutVersion} AS version`);
-    return;
-  }
-  const versions = tables.includes('layout')
-    ? (await connection.runAndReadAll(`SELECT version FROM ${privateSchema}.layout`)).getRowsJS()
-    : [[1]];
-  const version = Number(versions[0]?.[0]);
-  if (version === layoutVersion) return;
-  throw new Error(
-    `The local BigQuery's file ${file} has layout ${version}, and this version reads layout ${layoutVersion} only: ` +
-      `delete the directory ${dirname(file)} and start again, which mirrors everything anew.`,
-  );
-}
-
-async function readAll(connection: DuckDBConnection, kind: string): Promise<[string, string][]> {
-  const rows = (await connection.runAndReadAll(`SELECT id, resource FROM ${privateSchema}.${kind}`)).getRowsJS();
-  return z.array(z.tuple([z.string(), z.string()])).parse(rows);
 }

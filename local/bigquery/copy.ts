@@ -66,7 +66,7 @@ export function runCopy(catalog: Catalog, key: TableKey, sources: TableKey[], re
             await connection.run(`ALTER TABLE ${target} RENAME TO "${after.name.replaceAll('"', '""')}"`);
           }
           const sized = tables.length === 1 && !append ? first.size : undefined;
-          await transaction.putTable(key, { ...after, size: sized });
+          transaction.putTable(key, { ...after, size: sized });
           const statistics = {
             copy: { copiedRows: String(inserted.rowsChanged), copiedLogicalBytes: String(sized?.bytes ?? 0) },
           };

@@ -53,7 +53,7 @@ export async function insertDataset(catalog: Catalog, project: string, body: unk
     };
     await catalog.transaction(async (transaction) => {
       await transaction.connection.run(`CREATE SCHEMA ${quoteName(dataset.name)}`);
-      await transaction.putDataset(dataset);
+      transaction.putDataset(dataset);
     });
     return datasetResource(dataset);
   });
@@ -93,7 +93,7 @@ export async function changeDataset(
       modified: changeTime(before, catalog.now()),
       metadata: mergeMetadata(replace ? {} : before.metadata, metadata),
     };
-    await catalog.transaction((transaction) => transaction.putDataset(dataset));
+    await catalog.record((changes) => changes.putDataset(dataset));
     return datasetResource(dataset);
   });
 }
@@ -117,10 +117,10 @@ export async function deleteDataset(
       () =>
         catalog.transaction(async (transaction) => {
           const expired = catalog.expiredTables().filter((each) => each.project === project && each.dataset === id);
-          for (const each of expired) await transaction.removeTable(each);
-          for (const table of tables) await transaction.removeTable({ project, dataset: id, table: table.id });
+          for (const each of expired) transaction.removeTable(each);
+          for (const table of tables) transaction.removeTable({ project, dataset: id, table: table.id });
           await transaction.connection.run(`DROP SCHEMA ${quoteName(dataset.name)} CASCADE`);
-          await transaction.removeDataset(dataset);
+          transaction.removeDataset(dataset);
         }),
     );
   });

@@ -63,7 +63,7 @@ export async function openJobs(catalog: Catalog) {
   const running = new Map<Job, { done: Promise<void>; abort: AbortController }>();
   const lanes = { write: openSlots(4), read: openSlots(1) };
 
-  for (const [, text] of await catalog.readJobs()) {
+  for (const text of catalog.keptJobs) {
     const job = JSON.parse(text) as Job;
     jobs.set(jobKey(job), job);
   }
@@ -109,7 +109,7 @@ export async function openJobs(catalog: Catalog) {
             return work();
           }),
         seal: async (transaction, statistics) => {
-          await transaction.putJob(jobKey(job), done(job, statistics, []));
+          transaction.putJob(jobKey(job), done(job, statistics, []));
           sealed = true;
         },
       });
@@ -135,7 +135,7 @@ export async function openJobs(catalog: Catalog) {
   }
 
   function persist(job: Job): Promise<void> {
-    return catalog.transaction((transaction) => transaction.putJob(jobKey(job), job));
+    return catalog.record((changes) => changes.putJob(jobKey(job), job));
   }
 
   /** @throws ApiError 404; outside the US and EU a job is found only by its location, as in BigQuery */
@@ -167,7 +167,7 @@ export async function openJobs(catalog: Catalog) {
   async function remove(job: Job): Promise<void> {
     if (job.state !== 'DONE')
       throw new ApiError(400, 'invalid', `Cannot delete a job that is still running: ${jobKey(job)}`);
-    await catalog.transaction((transaction) => transaction.removeJob(jobKey(job)));
+    await catalog.record((changes) => changes.removeJob(jobKey(job)));
     jobs.delete(jobKey(job));
   }
 

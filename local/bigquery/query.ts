@@ -146,7 +146,7 @@ async function runInto(
               readsItself: reads(catalog, statement.reads, key),
             });
         });
-        await transaction.putTable(key, { ...after, size: await measure(connection, name, after.fields) });
+        transaction.putTable(key, { ...after, size: await measure(connection, name, after.fields) });
         await control.seal(transaction, statistics);
         answer({ fields: after.fields, table: key });
       }, 'functions');

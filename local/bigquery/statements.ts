@@ -56,7 +56,7 @@ async function runDml(catalog: Catalog, transaction: Transaction, { target, sql,
   const before = catalog.getTable(target);
   if (before.view !== undefined) throw new InvalidQuery(`Cannot modify ${tableName(target)}: it is a view`);
   const { rowsChanged } = await transaction.connection.run(sql);
-  await transaction.putTable(target, { ...before, modified: changeTime(before, catalog.now()), size: undefined });
+  transaction.putTable(target, { ...before, modified: changeTime(before, catalog.now()), size: undefined });
   const rows = String(rowsChanged);
   const stats = {
     insert: 'insertedRowCount',
@@ -91,7 +91,7 @@ async function runCreateTable(catalog: Catalog, transaction: Transaction, statem
     if (before !== undefined) await dropTable(connection, name, before);
     await createTable(connection, name, fields);
   }
-  await transaction.putTable(target, { ...table, size: await measure(connection, name, fields) });
+  transaction.putTable(target, { ...table, size: await measure(connection, name, fields) });
   return { ddlOperationPerformed: before === undefined ? 'CREATE' : 'REPLACE', ddlTargetTable };
 }
 
@@ -129,7 +129,7 @@ async function runDrop(
     throw new InvalidQuery(`${tableName(target)} has a type that is not supported for DROP ${object.toUpperCase()}`);
   }
   await dropTable(transaction.connection, duckName(catalog, target), before);
-  await transaction.removeTable(target);
+  transaction.removeTable(target);
   return { ddlOperationPerformed: 'DROP', ddlTargetTable: referenceOf(target) };
 }
 

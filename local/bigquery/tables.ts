@@ -47,7 +47,7 @@ async function storeNew(
       }
       await createTable(transaction.connection, duckName(catalog, key), table.fields);
       const stored = { ...table, size: { rows: 0, bytes: 0 } };
-      await transaction.putTable(key, stored);
+      transaction.putTable(key, stored);
       return stored;
     },
     view === undefined || view === null ? 'tables' : 'functions',
@@ -105,6 +105,7 @@ export async function changeTable(
   { ifMatch, replace }: { ifMatch: string | undefined; replace: boolean },
 ): Promise<unknown> {
   const { tableReference: _, schema, view, expirationTime, ...metadata } = parseTable(body);
+  let columnsMayDiffer = true;
   const changed = await catalog.locked([key], async () => {
     const before = catalog.getTable(key);
     checkEtag(ifMatch, etagOf(before));
@@ -124,34 +125,35 @@ export async function changeTable(
     if (expirationTime !== undefined || replace) after.expires = checkExpiration(catalog, expirationTime ?? null);
     const fields = schema === undefined || schema === null ? before.fields : parseSchema(schema);
     if (metadata.tableConstraints) checkConstraints(catalog, key, after.metadata['tableConstraints'], fields);
-    return catalog.transaction(
-      async (transaction) => {
-        if (after.view !== undefined) {
-          const definition =
-            view === undefined || view === null ? undefined : defineView(catalog, key, viewQuery(view));
-          if (definition !== undefined) return putView(catalog, transaction, key, after, definition);
-          // A view's columns are its query's; a patched schema can only describe them.
-          after.fields = describe(before.fields, fields);
-        } else {
-          const { added, relaxed } = schemaChanges(tableName(key), before.fields, fields);
-          const name = duckName(catalog, key);
-          for (const field of added) {
-            await transaction.connection.run(
-              `ALTER TABLE ${name} ADD COLUMN ${quoteName(field.name)} ${storedType(field)}`,
-            );
-          }
-          for (const field of relaxed) {
-            await transaction.connection.run(`ALTER TABLE ${name} ALTER COLUMN ${quoteName(field.name)} DROP NOT NULL`);
-          }
-          after.fields = [...describe(before.fields, fields), ...added];
-        }
-        await transaction.putTable(key, after);
-        return after;
-      },
-      view === undefined || view === null ? 'tables' : 'functions',
-    );
+    if (after.view !== undefined && view !== undefined && view !== null) {
+      const definition = defineView(catalog, key, viewQuery(view));
+      return catalog.transaction((transaction) => putView(catalog, transaction, key, after, definition), 'functions');
+    }
+    // A view's columns are its query's; a patched schema can only describe them.
+    after.fields = describe(before.fields, fields);
+    const { added, relaxed } =
+      after.view === undefined ? schemaChanges(tableName(key), before.fields, fields) : { added: [], relaxed: [] };
+    if (added.length + relaxed.length === 0) {
+      columnsMayDiffer = false;
+      await catalog.record((changes) => changes.putTable(key, after));
+      return after;
+    }
+    return catalog.transaction(async (transaction) => {
+      const name = duckName(catalog, key);
+      for (const field of added) {
+        await transaction.connection.run(
+          `ALTER TABLE ${name} ADD COLUMN ${quoteName(field.name)} ${storedType(field)}`,
+        );
+      }
+      for (const field of relaxed) {
+        await transaction.connection.run(`ALTER TABLE ${name} ALTER COLUMN ${quoteName(field.name)} DROP NOT NULL`);
+      }
+      after.fields.push(...added);
+      transaction.putTable(key, after);
+      return after;
+    });
   });
-  await rebindViews(catalog, key);
+  if (columnsMayDiffer) await rebindViews(catalog, key);
   return tableResource(catalog, key, changed);
 }
 
@@ -165,7 +167,7 @@ export async function deleteTable(catalog: Catalog, key: TableKey): Promise<void
     const table = catalog.getTable(key);
     await catalog.transaction(async (transaction) => {
       await dropTable(transaction.connection, duckName(catalog, key), table);
-      await transaction.removeTable(key);
+      transaction.removeTable(key);
     });
   });
 }
@@ -181,7 +183,7 @@ export async function dropExpired(catalog: Catalog, key: TableKey): Promise<void
   if (expired === undefined) return;
   await catalog.transaction(async (transaction) => {
     await dropTable(transaction.connection, duckName(catalog, key), expired);
-    await transaction.removeTable(key);
+    transaction.removeTable(key);
   });
 }
 

@@ -148,7 +148,7 @@ export async function putView(
   const name = duckName(catalog, key);
   const fields = await createView(catalog, transaction.connection, name, { query, references, sql });
   const view: Table = { ...table, fields, view: { query, references } };
-  await transaction.putTable(key, view);
+  transaction.putTable(key, view);
   return view;
 }
 

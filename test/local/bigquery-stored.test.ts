@@ -243,7 +243,7 @@ it('refuses a file of another layout, naming the directory to delete', async () 
     for (const _ of [1, 2]) {
       await assert.rejects(openBigQuery({ file, locate }), {
         message:
-          `The local BigQuery's file ${file} has layout 1, and this version reads layout 2 only: ` +
+          `The local BigQuery's file ${file} has layout 1, and this version reads layout 3 only: ` +
           `delete the directory ${folder} and start again, which mirrors everything anew.`,
       });
     }
