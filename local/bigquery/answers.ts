@@ -4,7 +4,7 @@ import type { Catalog, TableKey } from './catalog.ts';
 import { type Answer } from './select.ts';
 import { fetchable, toRow, type Row, type TimestampFormat } from './results.ts';
 import type { Field } from './sql/types.ts';
-import { duckName } from './views.ts';
+import { rowsName } from './shared-rows.ts';
 
 export type Page = { rows: Row[]; total: number; next: number | undefined };
 
@@ -78,7 +78,7 @@ export async function tablePage(
 ): Promise<Page> {
   const limit = Math.min(maximum, 50_000);
   return catalog.withConnection(async (connection) => {
-    const name = duckName(catalog, key);
+    const name = rowsName(catalog, key);
     const counted = await connection.runAndReadAll(`SELECT count(*)::DOUBLE FROM ${name}`);
     const total = Number(counted.getRowsJS()[0]?.[0]);
     const read = await connection.runAndReadAll(

@@ -45,13 +45,21 @@ export type Changes = {
   removeDataset: (dataset: Dataset) => void;
   putTable: (key: TableKey, table: Table) => void;
   removeTable: (key: TableKey) => void;
+  /** Whose rows a table shows, where they are not its own. */
+  putRows: (key: TableKey, owner: TableKey | undefined) => void;
   /** Keeps the resource of a job that has ended, once. */
   putJob: (id: string, resource: Record<string, unknown>) => void;
   removeJob: (id: string) => void;
 };
 
 /** A change of tables and of what is known about them: all of it becomes visible at its commit, or none. */
-export type Transaction = Changes & { connection: DuckDBConnection };
+export type Transaction = Changes & {
+  connection: DuckDBConnection;
+  /** As this transaction sees it: the table whose rows `key` shows, where they are not its own. */
+  rowsOf: (key: TableKey) => TableKey | undefined;
+  /** The tables that show the rows of `key`. */
+  sharersOf: (key: TableKey) => TableKey[];
+};
 
 /**
  * BigQuery's functions are made for each connection, and that takes a tenth of a second: what runs queries or reads files asks for
@@ -78,6 +86,7 @@ export async function openCatalog(file: string, now: () => number) {
   });
   const datasets = new Map<string, Dataset>();
   const tables = new Map<string, Map<string, Table>>();
+  const shares = new Map<string, string>();
   const held = new Map<string, Promise<void>>();
   const idle: Record<ConnectionNeeds, DuckDBConnection[]> = { tables: [], functions: [] };
   const functionSlots = openSlots(4);
@@ -102,8 +111,9 @@ export async function openCatalog(file: string, now: () => number) {
   for (const { kind, id, resource } of log.kept) {
     if (kind === 'job') keptJobs.push(resource);
     else if (kind === 'dataset') datasets.set(id, JSON.parse(resource) as Dataset);
+    else if (kind === 'rows') shares.set(id, JSON.parse(resource) as string);
     else {
-      const [project, dataset, table] = JSON.parse(id) as [string, string, string];
+      const { project, dataset, table } = keyOf(id);
       tablesOf(project, dataset).set(table, JSON.parse(resource) as Table);
     }
   }
@@ -134,6 +144,8 @@ export async function openCatalog(file: string, now: () => number) {
     },
     freeSchemaName,
     freeTableName,
+    /** The table whose rows `key` shows, where they are not its own. */
+    rowsOf: (key: TableKey): TableKey | undefined => rowsIn(shares, key),
     /** The resources of jobs that earlier processes have kept. */
     keptJobs,
     close: async (): Promise<void> => {
@@ -205,11 +217,16 @@ export async function openCatalog(file: string, now: () => number) {
     needs: ConnectionNeeds = 'tables',
   ): Promise<T> {
     return withConnection(async (connection) => {
-      const { changes, entries, show } = collectChanges();
+      const { changes, entries, show, shares: shown } = collectChanges();
       await connection.run('BEGIN');
       let committed = false;
       try {
-        const result = await work({ ...changes, connection });
+        const result = await work({
+          ...changes,
+          connection,
+          rowsOf: (key) => rowsIn(shown, key),
+          sharersOf: (key) => sharersIn(shown, key),
+        });
         await connection.run(entries.length > 0 ? `${log.insert(entries)}; COMMIT` : 'COMMIT');
         committed = true;
         show();
@@ -229,8 +246,9 @@ export async function openCatalog(file: string, now: () => number) {
     show();
   }
 
-  function collectChanges(): { changes: Changes; entries: Change[]; show: () => void } {
+  function collectChanges(): { changes: Changes; entries: Change[]; show: () => void; shares: Map<string, string> } {
     const entries: Change[] = [];
+    const changedShares = new Map(shares);
     const effects: (() => void)[] = [];
     const note = (kind: Change['kind'], id: string, resource: unknown, effect: () => void = () => {}): void => {
       entries.push({ kind, id, resource: resource === undefined ? undefined : JSON.stringify(resource) });
@@ -250,33 +268,54 @@ export async function openCatalog(file: string, now: () => number) {
       },
       putTable: (key, table) =>
         note('table', tableId(key), table, () => tablesOf(key.project, key.dataset).set(key.table, table)),
-      removeTable: (key) =>
-        note('table', tableId(key), undefined, () => tablesOf(key.project, key.dataset).delete(key.table)),
+      removeTable: (key) => {
+        note('table', tableId(key), undefined, () => tablesOf(key.project, key.dataset).delete(key.table));
+        changes.putRows(key, undefined);
+      },
+      putRows: (key, owner) => {
+        const [id, of] = [tableId(key), owner && tableId(owner)];
+        if (changedShares.get(id) === of) return;
+        if (of === undefined) changedShares.delete(id);
+        else changedShares.set(id, of);
+        note('rows', id, of, () => (of === undefined ? shares.delete(id) : shares.set(id, of)));
+      },
       putJob: (id, resource) => note('job', id, resource),
       removeJob: (id) => note('job', id, undefined),
     };
-    return { changes, entries, show: () => effects.forEach((effect) => effect()) };
+    return { changes, entries, show: () => effects.forEach((effect) => effect()), shares: changedShares };
   }
 
   /** Runs `work` while nobody else changes the tables, in any case of their names. */
   async function locked<T>(keys: TableKey[], work: () => Promise<T>): Promise<T> {
-    // All jobs take their locks in one order, so none waits for another that waits for it.
-    const names = [...new Set(keys.map((key) => tableId(key).toLowerCase()))].sort();
-    const releases: (() => void)[] = [];
-    try {
-      for (const name of names) {
-        for (let holder = held.get(name); holder !== undefined; holder = held.get(name)) await holder;
-        const { promise, resolve } = Promise.withResolvers<void>();
-        held.set(name, promise);
-        releases.push(() => {
-          held.delete(name);
-          resolve();
-        });
+    for (;;) {
+      // All jobs take their locks in one order, so none waits for another that waits for it.
+      const names = lockNames(keys);
+      const releases: (() => void)[] = [];
+      try {
+        for (const name of names) {
+          for (let holder = held.get(name); holder !== undefined; holder = held.get(name)) await holder;
+          const { promise, resolve } = Promise.withResolvers<void>();
+          held.set(name, promise);
+          releases.push(() => {
+            held.delete(name);
+            resolve();
+          });
+        }
+        // Somebody may have come to share the rows meanwhile, of whom the lock is not held.
+        if (lockNames(keys).every((name) => names.includes(name))) return await work();
+      } finally {
+        for (const release of releases) release();
       }
-      return await work();
-    } finally {
-      for (const release of releases) release();
     }
+  }
+
+  /** The tables' own locks, and those of all that share rows with them. */
+  function lockNames(keys: TableKey[]): string[] {
+    const all = keys.flatMap((key) => {
+      const owner = rowsIn(shares, key) ?? key;
+      return [key, owner, ...sharersIn(shares, owner)];
+    });
+    return [...new Set(all.map((key) => tableId(key).toLowerCase()))].sort();
   }
 
   function tablesOf(project: string, dataset: string): Map<string, Table> {
@@ -357,6 +396,21 @@ export function tableName(key: TableKey): string {
 
 function tableId(key: TableKey): string {
   return JSON.stringify([key.project, key.dataset, key.table]);
+}
+
+function keyOf(id: string): TableKey {
+  const [project, dataset, table] = JSON.parse(id) as [string, string, string];
+  return { project, dataset, table };
+}
+
+function rowsIn(shares: Map<string, string>, key: TableKey): TableKey | undefined {
+  const owner = shares.get(tableId(key));
+  return owner === undefined ? undefined : keyOf(owner);
+}
+
+function sharersIn(shares: Map<string, string>, key: TableKey): TableKey[] {
+  const owner = tableId(key);
+  return [...shares].filter(([, of]) => of === owner).map(([id]) => keyOf(id));
 }
 
 function datasetKey(project: string, dataset: string): string {

@@ -14,7 +14,7 @@ export const privateSchema = '_commons_mirror';
 const layoutVersion = 3;
 
 export type Change = {
-  kind: 'dataset' | 'table' | 'job';
+  kind: 'dataset' | 'table' | 'rows' | 'job';
   id: string;
   /** JSON; undefined for what is gone. */
   resource: string | undefined;
@@ -49,7 +49,7 @@ export async function openChangeLog(connection: DuckDBConnection, file: string) 
   };
 }
 
-const Entry = z.tuple([z.number(), z.enum(['dataset', 'table', 'job']), z.string(), z.string()]);
+const Entry = z.tuple([z.number(), z.enum(['dataset', 'table', 'rows', 'job']), z.string(), z.string()]);
 
 /** Makes the private schema of a new file, and refuses one that another version has written. */
 async function checkLayout(connection: DuckDBConnection, file: string): Promise<void> {

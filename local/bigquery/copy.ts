@@ -1,11 +1,12 @@
 import * as z from 'zod';
 import { ApiError, notImplemented } from '../http.ts';
-import { tableName, type Catalog, type Table, type TableKey } from './catalog.ts';
+import { tableName, type Catalog, type Table, type TableKey, type Transaction } from './catalog.ts';
 import { mergeMetadata, parseBody } from './metadata.ts';
-import { columnList, dropTable } from './duck-tables.ts';
+import { columnList, measure } from './duck-tables.ts';
 import type { JobRun } from './jobs.ts';
 import { dispositions, refuseOthers, tableReference } from './job-request.ts';
-import { duckType, type Field } from './sql/types.ts';
+import { dropRows, ownRows, shareRows } from './shared-rows.ts';
+import { duckType, quoteName, type Field } from './sql/types.ts';
 import { writeTarget } from './write-target.ts';
 import { dropExpired } from './tables.ts';
 import { duckName, rebindViews } from './views.ts';
@@ -49,26 +50,18 @@ export function runCopy(catalog: Catalog, key: TableKey, sources: TableKey[], re
       const written = await writeTarget(catalog, key, before, request.writeDisposition, request, first.fields);
       const append = before !== undefined && request.writeDisposition !== 'WRITE_TRUNCATE';
       const after: Table = append ? written : { ...written, metadata: copiedMetadata(written, first, request) };
-      const names = sources.map((source) => duckName(catalog, source));
-      const selects = names.map((name) => `SELECT * FROM ${name}`).join(' UNION ALL ');
       return control.inLane('write', () =>
         catalog.transaction(async (transaction) => {
-          const { connection } = transaction;
-          const name = duckName(catalog, key);
-          // A table that is copied onto itself is read before it is replaced.
-          const target = append ? name : `${name.slice(0, -1)}$copy"`;
-          if (!append) await connection.run(`CREATE TABLE ${target} (${columnList(after.fields)})`);
-          const bytes = tables.reduce((sum, { size }) => sum + (size?.bytes ?? 0), 0);
-          const insert = `INSERT INTO ${target} ${selects}`;
-          const inserted = await catalog.withThreads(bytes, () => connection.run(insert));
-          if (!append) {
-            if (before !== undefined) await dropTable(connection, name, before);
-            await connection.run(`ALTER TABLE ${target} RENAME TO "${after.name.replaceAll('"', '""')}"`);
-          }
-          const sized = tables.length === 1 && !append ? first.size : undefined;
-          transaction.putTable(key, { ...after, size: sized });
+          const drop = async (): Promise<void> => before && dropRows(catalog, transaction, key, before);
+          const [source] = append || sources.length > 1 ? [] : sources;
+          // A table that is copied onto itself is the only one that has its rows.
+          const isShared = source !== undefined && tableName(source) !== tableName(key);
+          const size = isShared ? await share(catalog, transaction, { key, source, table: first, drop }) : undefined;
+          const rows =
+            size?.rows ?? (await insertRows(catalog, transaction, { key, sources, tables, append, after, drop }));
+          transaction.putTable(key, { ...after, size });
           const statistics = {
-            copy: { copiedRows: String(inserted.rowsChanged), copiedLogicalBytes: String(sized?.bytes ?? 0) },
+            copy: { copiedRows: String(rows), copiedLogicalBytes: String(size?.bytes ?? 0) },
           };
           await control.seal(transaction, statistics);
           return statistics;
@@ -78,6 +71,48 @@ export function runCopy(catalog: Catalog, key: TableKey, sources: TableKey[], re
     await rebindViews(catalog, key);
     return statistics;
   };
+}
+
+type Replaced = { key: TableKey; drop: () => Promise<void> };
+
+async function share(
+  catalog: Catalog,
+  transaction: Transaction,
+  { key, source, table, drop }: Replaced & { source: TableKey; table: Table },
+): Promise<{ rows: number; bytes: number }> {
+  const size = table.size ?? (await measure(transaction.connection, duckName(catalog, source), table.fields));
+  await drop();
+  await shareRows(catalog, transaction, key, source);
+  return size;
+}
+
+/** Gives the count of the rows. */
+async function insertRows(
+  catalog: Catalog,
+  transaction: Transaction,
+  {
+    key,
+    sources,
+    tables,
+    append,
+    after,
+    drop,
+  }: Replaced & { sources: TableKey[]; tables: Table[]; append: boolean; after: Table },
+): Promise<number> {
+  const { connection } = transaction;
+  const name = duckName(catalog, key);
+  if (append) await ownRows(catalog, transaction, key);
+  // A table that is copied onto itself is read before it is replaced.
+  const target = append ? name : `${name.slice(0, -1)}$copy"`;
+  if (!append) await connection.run(`CREATE TABLE ${target} (${columnList(after.fields)})`);
+  const selects = sources.map((source) => `SELECT * FROM ${duckName(catalog, source)}`).join(' UNION ALL ');
+  const bytes = tables.reduce((sum, { size }) => sum + (size?.bytes ?? 0), 0);
+  const { rowsChanged } = await catalog.withThreads(bytes, () => connection.run(`INSERT INTO ${target} ${selects}`));
+  if (!append) {
+    await drop();
+    await connection.run(`ALTER TABLE ${target} RENAME TO ${quoteName(after.name)}`);
+  }
+  return rowsChanged;
 }
 
 /** Several sources are one table's rows: by what they are stored as alone, a STRING would pass for a BIGNUMERIC. */

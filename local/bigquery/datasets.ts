@@ -1,8 +1,9 @@
 import * as z from 'zod';
 import { ApiError, notImplemented } from '../http.ts';
-import { changeTime, etagOf, type Catalog, type Dataset } from './catalog.ts';
+import { changeTime, etagOf, type Catalog, type Dataset, type TableKey } from './catalog.ts';
 import { checkEtag, mergeMetadata, asRecord, canonicalLocation, parseBody } from './metadata.ts';
 import { quoteName } from './sql/types.ts';
+import { partWithSharers } from './shared-rows.ts';
 
 const millis = z.union([z.string().regex(/^\d+$/), z.number()]).transform(String);
 
@@ -116,7 +117,11 @@ export async function deleteDataset(
       tables.map((table) => ({ project, dataset: id, table: table.id })),
       () =>
         catalog.transaction(async (transaction) => {
-          const expired = catalog.expiredTables().filter((each) => each.project === project && each.dataset === id);
+          const isHere = (each: TableKey): boolean => each.project === project && each.dataset === id;
+          for (const table of tables) {
+            await partWithSharers(catalog, transaction, { project, dataset: id, table: table.id }, isHere);
+          }
+          const expired = catalog.expiredTables().filter(isHere);
           for (const each of expired) transaction.removeTable(each);
           for (const table of tables) transaction.removeTable({ project, dataset: id, table: table.id });
           await transaction.connection.run(`DROP SCHEMA ${quoteName(dataset.name)} CASCADE`);

@@ -1,7 +1,6 @@
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { asStored, storedType } from './sql/stored.ts';
 import { quoteName, type Field } from './sql/types.ts';
-import type { Table } from './catalog.ts';
 
 /** The columns of CREATE TABLE. REQUIRED is enforced by DuckDB itself, whoever writes. */
 export function columnList(fields: Field[]): string {
@@ -19,7 +18,8 @@ export async function createTable(connection: DuckDBConnection, name: string, fi
 }
 
 /**
- * Makes a table of a query's rows, in the place of `before` if there is one.
+ * Makes a table of a query's rows.
+ * @param drop removes the table in whose place it is
  * @param readsItself whether the query reads what it replaces, so that its rows have to be kept aside first
  */
 export async function createTableAs(
@@ -27,21 +27,16 @@ export async function createTableAs(
   name: string,
   fields: Field[],
   sql: string,
-  { before, readsItself }: { before: Table | undefined; readsItself: boolean },
+  { drop, readsItself }: { drop: () => Promise<void>; readsItself: boolean },
 ): Promise<void> {
   if (readsItself) {
     await connection.run(`CREATE OR REPLACE TEMP TABLE answer (${columnList(fields)})`);
     await connection.run(`INSERT INTO answer ${asStored(fields, sql)}`);
   }
-  if (before !== undefined) await dropTable(connection, name, before);
+  await drop();
   await createTable(connection, name, fields);
   await connection.run(`INSERT INTO ${name} ${readsItself ? 'FROM answer' : asStored(fields, sql)}`);
   if (readsItself) await connection.run('DROP TABLE answer');
-}
-
-/** Removes a table or view from DuckDB; `name` is quoted with its schema. */
-export async function dropTable(connection: DuckDBConnection, name: string, table: Table): Promise<void> {
-  await connection.run(`DROP ${table.view === undefined ? 'TABLE' : 'VIEW'} IF EXISTS ${name}`);
 }
 
 /** Rows, and bytes by BigQuery's table of data type sizes. */

@@ -7,7 +7,7 @@ import { loadRows, type RowRules, type Source } from './csv-rows.ts';
 import { maximumRowBytes } from './csv-scan.ts';
 import { valueOf } from './csv-values.ts';
 import { mergeMetadata } from './metadata.ts';
-import { columnList, dropTable, measure } from './duck-tables.ts';
+import { columnList, measure } from './duck-tables.ts';
 import { JobFailure, type JobControl, type JobRun } from './jobs.ts';
 import { loadJson } from './json-rows.ts';
 import { type LoadRequest, checkSchema, csvFormat } from './load-request.ts';
@@ -15,6 +15,7 @@ import { parseSchema } from './schema.ts';
 import { dropExpired } from './tables.ts';
 import { duckName, rebindViews } from './views.ts';
 import { writeTarget } from './write-target.ts';
+import { dropRows, ownRows } from './shared-rows.ts';
 
 /**
  * A load job's work: the files' rows go into the table whole, or nothing changes.
@@ -171,9 +172,9 @@ export async function write(
     try {
       const old = append ? (before?.size ?? (await measure(connection, name, after.fields))) : { rows: 0, bytes: 0 };
       if (!append) {
-        if (before !== undefined) await dropTable(connection, name, before);
+        if (before !== undefined) await dropRows(catalog, transaction, key, before);
         await connection.run(`CREATE TABLE ${name} (${columnList(after.fields)})`);
-      }
+      } else await ownRows(catalog, transaction, key);
       const { badRecords, errors } = await fill(transaction, name);
       if (badRecords > request.maxBadRecords) throw new JobFailure(errors);
       const size = await measure(connection, name, after.fields);

@@ -13,6 +13,7 @@ import { statementType } from './statements.ts';
 import { dropExpired } from './tables.ts';
 import { columnsOf, duckName, reads, rebindViews, requireReadable, tablesOf } from './views.ts';
 import { writeTarget } from './write-target.ts';
+import { dropRows, ownRows } from './shared-rows.ts';
 
 export type Prepared = {
   statements: Statement[];
@@ -139,10 +140,12 @@ async function runInto(
         const name = duckName(catalog, key);
         const append = before !== undefined && request.writeDisposition !== 'WRITE_TRUNCATE';
         await stoppable(connection, control.signal, async () => {
-          if (append) await connection.run(`INSERT INTO ${name} ${asStored(fields, statement.sql)}`);
-          else
+          if (append) {
+            await ownRows(catalog, transaction, key);
+            await connection.run(`INSERT INTO ${name} ${asStored(fields, statement.sql)}`);
+          } else
             await createTableAs(connection, name, after.fields, statement.sql, {
-              before,
+              drop: async () => before && dropRows(catalog, transaction, key, before),
               readsItself: reads(catalog, statement.reads, key),
             });
         });

@@ -1,12 +1,13 @@
 import { ApiError, notImplemented } from '../http.ts';
 import { changeTime, tableName, type Catalog, type Table, type TableKey, type Transaction } from './catalog.ts';
 import { mergeMetadata } from './metadata.ts';
-import { createTable, createTableAs, dropTable, measure } from './duck-tables.ts';
+import { createTable, createTableAs, measure } from './duck-tables.ts';
 import type { Statement } from './sql/translate.ts';
 import { InvalidQuery } from './sql/types.ts';
 import { checkTableId } from './table-request.ts';
 import { newTable } from './tables.ts';
 import { columnsOf, duckName, putView, reads, requireReadable } from './views.ts';
+import { dropRows, ownRows } from './shared-rows.ts';
 
 /** What a statement reports in a job's statistics. */
 export type Done = {
@@ -55,6 +56,7 @@ async function runDml(catalog: Catalog, transaction: Transaction, { target, sql,
   requireReadable(catalog, target);
   const before = catalog.getTable(target);
   if (before.view !== undefined) throw new InvalidQuery(`Cannot modify ${tableName(target)}: it is a view`);
+  await ownRows(catalog, transaction, target);
   const { rowsChanged } = await transaction.connection.run(sql);
   transaction.putTable(target, { ...before, modified: changeTime(before, catalog.now()), size: undefined });
   const rows = String(rowsChanged);
@@ -84,11 +86,11 @@ async function runCreateTable(catalog: Catalog, transaction: Transaction, statem
   const name = duckName(catalog, target);
   if (sql !== undefined) {
     await createTableAs(connection, name, fields, sql, {
-      before,
+      drop: async () => before && dropRows(catalog, transaction, target, before),
       readsItself: reads(catalog, statement.reads, target),
     });
   } else {
-    if (before !== undefined) await dropTable(connection, name, before);
+    if (before !== undefined) await dropRows(catalog, transaction, target, before);
     await createTable(connection, name, fields);
   }
   transaction.putTable(target, { ...table, size: await measure(connection, name, fields) });
@@ -128,7 +130,7 @@ async function runDrop(
   if ((object === 'view') !== (before.view !== undefined)) {
     throw new InvalidQuery(`${tableName(target)} has a type that is not supported for DROP ${object.toUpperCase()}`);
   }
-  await dropTable(transaction.connection, duckName(catalog, target), before);
+  await dropRows(catalog, transaction, target, before);
   transaction.removeTable(target);
   return { ddlOperationPerformed: 'DROP', ddlTargetTable: referenceOf(target) };
 }

@@ -2,12 +2,13 @@ import { ApiError } from '../http.ts';
 import { changeTime, etagOf, tableName, type Catalog, type Table, type TableKey } from './catalog.ts';
 import { checkEtag, mergeMetadata } from './metadata.ts';
 import { checkConstraints } from './constraints.ts';
-import { createTable, dropTable, measure } from './duck-tables.ts';
+import { createTable, measure } from './duck-tables.ts';
 import { parseSchema, schemaChanges, toApiSchema } from './schema.ts';
 import { storedType } from './sql/stored.ts';
 import { quoteName, type Field } from './sql/types.ts';
 import { parseTable, checkTableId, checkExpiration, viewQuery } from './table-request.ts';
 import { defineView, duckName, putView, rebindViews } from './views.ts';
+import { dropRows, ownRows } from './shared-rows.ts';
 
 export async function insertTable(catalog: Catalog, project: string, dataset: string, body: unknown): Promise<unknown> {
   const { tableReference, schema, view, expirationTime, ...metadata } = parseTable(body);
@@ -140,6 +141,7 @@ export async function changeTable(
     }
     return catalog.transaction(async (transaction) => {
       const name = duckName(catalog, key);
+      await ownRows(catalog, transaction, key);
       for (const field of added) {
         await transaction.connection.run(
           `ALTER TABLE ${name} ADD COLUMN ${quoteName(field.name)} ${storedType(field)}`,
@@ -166,7 +168,7 @@ export async function deleteTable(catalog: Catalog, key: TableKey): Promise<void
   await catalog.locked([key], async () => {
     const table = catalog.getTable(key);
     await catalog.transaction(async (transaction) => {
-      await dropTable(transaction.connection, duckName(catalog, key), table);
+      await dropRows(catalog, transaction, key, table);
       transaction.removeTable(key);
     });
   });
@@ -182,7 +184,7 @@ export async function dropExpired(catalog: Catalog, key: TableKey): Promise<void
   const expired = catalog.expiredTable(key);
   if (expired === undefined) return;
   await catalog.transaction(async (transaction) => {
-    await dropTable(transaction.connection, duckName(catalog, key), expired);
+    await dropRows(catalog, transaction, key, expired);
     transaction.removeTable(key);
   });
 }
