@@ -51,8 +51,11 @@ export function openContentWriter(path: string): ContentWriter {
       if (size > MD5_LIMIT) md5 = undefined;
       md5?.update(bytes);
       if (length === BLOCK_BYTES) direct ??= await openDirect(path);
-      writing = writeWhole(direct && length === BLOCK_BYTES ? direct : file, bytes, position);
-      writing = writing.then(() => void idle.push(full));
+      const write =
+        length === BLOCK_BYTES && direct
+          ? writeDirect(direct, file, bytes, position)
+          : writeWhole(file, bytes, position);
+      writing = write.then(() => void idle.push(full));
       // Its failure is thrown where it is awaited; until then it must not count as unhandled.
       writing.catch(() => undefined);
       block = takeBlock();
@@ -112,16 +115,28 @@ declare const WebAssembly: { Memory: new (size: { initial: number }) => { buffer
 
 /**
  * The file for whole blocks, at whole granules, past the page cache: filling that with a gigabyte which nobody may read for
- * hours takes as long as receiving it. Not every file system, nor every system, has that.
+ * hours takes as long as receiving it. Not every file system, nor every system, has that: some refuse to open a file so,
+ * others to write it.
  */
 async function openDirect(path: string): Promise<FileHandle> {
   try {
     return await open(path, WRITE | (constants.O_DIRECT ?? 0));
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EINVAL') return open(path, WRITE);
+    if (isInvalid(error)) return open(path, WRITE);
     throw error;
   }
 }
+
+async function writeDirect(direct: FileHandle, file: FileHandle, bytes: Buffer, position: number): Promise<void> {
+  try {
+    await writeWhole(direct, bytes, position);
+  } catch (error) {
+    if (!isInvalid(error)) throw error;
+    await writeWhole(file, bytes, position);
+  }
+}
+
+const isInvalid = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'EINVAL';
 
 /**
  * Gives a chunk's memory back at once. Left to the garbage collector, which looks through everything for every 64 MB of
