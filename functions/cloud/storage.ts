@@ -154,17 +154,20 @@ export async function createObject(
   contentType: string,
 ): Promise<string> {
   const file = bucketNamed(bucket).file(name);
+  const expected = crc32cOf(content);
   try {
     await file.save(content, {
       resumable: false,
       contentType,
+      // The service refuses bytes of another hash, before they become an object.
+      metadata: { crc32c: expected },
       validation: false,
       preconditionOpts: { ifGenerationMatch: 0 },
     });
   } catch (error) {
     throw storageError(error, 'write', bucket, name);
   }
-  return checkedCrc32c(bucket, name, file.metadata.crc32c, crc32cOf(content));
+  return checkedCrc32c(bucket, name, file.metadata.crc32c, expected);
 }
 
 /**

@@ -59,7 +59,7 @@ export class Upload {
       const last = (this.#chunk ?? Buffer.alloc(0)).subarray(0, this.#filled);
       if (this.#session === undefined) return await createObject(this.#bucket, this.#name, last, this.#contentType);
       await this.#sending;
-      const answer = await this.#put(last, this.bytes);
+      const answer = await this.#put(last, { bytes: this.bytes, crc32c: expected });
       return checkedCrc32c(this.#bucket, this.#name, answer?.crc32c, expected);
     } finally {
       this.#giveBack(this.#chunk);
@@ -91,13 +91,15 @@ export class Upload {
     if (chunk) idle.push(chunk);
   }
 
-  /** Sends one chunk, from where the service has it where a connection breaks. `total` with the last one. */
-  async #put(chunk: Buffer, total: number | undefined): Promise<Completed | undefined> {
+  /** Sends one chunk, from where the service has it where a connection breaks. `whole` with the last one. */
+  async #put(chunk: Buffer, whole: Whole | undefined): Promise<Completed | undefined> {
     const start = this.#offset;
     const end = start + chunk.length;
+    const total = whole?.bytes;
     let sent = start;
     for (let attempt = 1; ; attempt++) {
-      const answer = await put(this.#session ?? '', chunk.subarray(sent - start), contentRange(sent, end, total)).catch(
+      const rest = chunk.subarray(sent - start);
+      const answer = await put(this.#session ?? '', rest, headersOf(contentRange(sent, end, total), whole)).catch(
         () => undefined,
       );
       if (answer?.status === 200 || answer?.status === 201) return Completed.parse(JSON.parse(answer.body));
@@ -108,7 +110,8 @@ export class Upload {
       }
       await sleep(Math.min(2 ** attempt * 100, LONGEST_WAIT_MS) * (0.5 + Math.random() / 2));
       // "To check the status, send an empty PUT with Content-Range: bytes */*": where to go on, or that it is complete.
-      const known = await put(this.#session ?? '', Buffer.alloc(0), `bytes */${total ?? '*'}`).catch(() => undefined);
+      const asking = headersOf(`bytes */${total ?? '*'}`, whole);
+      const known = await put(this.#session ?? '', Buffer.alloc(0), asking).catch(() => undefined);
       if (known?.status === 200 || known?.status === 201) return Completed.parse(JSON.parse(known.body));
       if (known?.status === 308 && known.received >= start && known.received <= end) sent = known.received;
       if (sent === end && total === undefined) return undefined;
@@ -120,6 +123,15 @@ const ATTEMPTS = 10;
 const LONGEST_WAIT_MS = 30_000;
 /** A connection that moves nothing for so long is dead. */
 const SILENCE_MS = 60_000;
+
+/** What the object is to be in the end. */
+type Whole = { bytes: number; crc32c: string };
+
+/** With the hash, the service refuses bytes that are not those, before they become an object whose event somebody acts on. */
+const headersOf = (range: string, whole: Whole | undefined): Record<string, string> => ({
+  'content-range': range,
+  ...(whole && { 'x-goog-hash': `crc32c=${whole.crc32c}` }),
+});
 
 const Completed = z.object({ crc32c: z.string().optional() });
 type Completed = z.infer<typeof Completed>;
@@ -138,11 +150,11 @@ type Answer = {
 
 const agents = { plain: new PlainAgent({ keepAlive: true }), tls: new TlsAgent({ keepAlive: true }) };
 
-function put(session: string, body: Buffer, range: string): Promise<Answer> {
+function put(session: string, body: Buffer, more: Record<string, string>): Promise<Answer> {
   const url = new URL(session);
   const isPlain = url.protocol === 'http:';
   return new Promise((resolve, reject) => {
-    const headers = { 'content-length': body.length, 'content-range': range };
+    const headers = { 'content-length': body.length, ...more };
     const options = { method: 'PUT', headers, timeout: SILENCE_MS };
     const request = isPlain
       ? plainRequest(url, { ...options, agent: agents.plain })

@@ -15,7 +15,7 @@ import { openStorage } from '../../local/storage/index.ts';
 import { crc32c } from '@node-rs/crc32';
 
 /** Between the upload and a real Cloud Storage stand-in: what a network does to the PUT of a given number. */
-type Fault = 'cut in the middle' | 'answer lost' | '503' | 'session gone';
+type Fault = 'cut in the middle' | 'answer lost' | '503' | 'session gone' | 'a byte changed';
 let fault: { put: number; what: Fault } | undefined;
 let puts = 0;
 let ranges: string[] = [];
@@ -84,6 +84,14 @@ function forward(target: string, request: IncomingMessage, response: ServerRespo
     },
   );
   onward.on('error', () => response.destroy());
+  if (what === 'a byte changed') {
+    request.once('data', (chunk: Buffer) => {
+      chunk[0] = (chunk[0] ?? 0) ^ 1;
+      onward.write(chunk);
+      request.pipe(onward);
+    });
+    return;
+  }
   if (what !== 'cut in the middle') {
     request.pipe(onward);
     return;
@@ -160,6 +168,17 @@ test('a session that the service has forgotten ends the upload, by name and with
     name: 'SafeError',
     message: 'Cloud Storage: the upload of gs://upload-test/gone.csv broke off (HTTP 410)',
   });
+});
+
+test('bytes that change on the way never become an object', async () => {
+  for (const put of [1, 3]) {
+    fault = { put, what: 'a byte changed' };
+    await assert.rejects(upload('changed.csv', CONTENT), {
+      name: 'SafeError',
+      message: 'Cloud Storage: the upload of gs://upload-test/changed.csv broke off (HTTP 400)',
+    });
+    assert.deepEqual(await client.bucket('upload-test').file('changed.csv').exists(), [false]);
+  }
 });
 
 test('an object of that name is not replaced', async () => {
