@@ -6,6 +6,7 @@ import { ApiError } from '../http.ts';
 import { segment, type Call } from './call.ts';
 import { DEFAULT_CONTENT_TYPE } from './object-attributes.ts';
 import { findObject } from './object-changes.ts';
+import { withMd5 } from './md5.ts';
 import { checkPreconditions, readNumber, readPreconditions } from './preconditions.ts';
 import { objectEtag } from './resources.ts';
 import type { StoredObject } from './state.ts';
@@ -23,8 +24,9 @@ export async function download(store: Store, call: Call, response: ServerRespons
     !/\bgzip\b/.test(call.headers['accept-encoding'] ?? '');
   const range = unpack ? undefined : readRange(call.headers.range, object.size, response);
   const file = await open(store.contentPath(object));
+  const hashed = await withMd5(store, object);
   response.writeHead(range ? 206 : 200, {
-    ...objectHeaders(object),
+    ...objectHeaders(hashed),
     ...(contentEncoding !== undefined && !unpack && { 'content-encoding': contentEncoding }),
     ...(!unpack && {
       'accept-ranges': 'bytes',

@@ -16,3 +16,8 @@ export function readHashHeader(header: string | string[] | undefined): ExpectedH
   const md5Hash = /(?:^|,)\s*md5=([^,\s]+)/.exec(text)?.[1];
   return { ...(crc32c !== undefined && { crc32c }), ...(md5Hash !== undefined && { md5Hash }) };
 }
+
+/** Whether an upload's answer is to tell the MD5. Whoever has had the CRC32C checked has no use for another hash of the same bytes. */
+export function needsMd5({ crc32c, md5Hash }: ExpectedHashes = {}): boolean {
+  return md5Hash !== undefined || crc32c === undefined;
+}

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ApiError, notImplemented } from '../http.ts';
 import { isRecord, segment, type Call, type Operation } from './call.ts';
 import { openContentWriter } from './content-writer.ts';
+import { shownObject } from './md5.ts';
 import { checkObjectName, DEFAULT_CONTENT_TYPE, readAttributes } from './object-attributes.ts';
 import { checkInsert, findObject, insertObject, type NewObject } from './object-changes.ts';
 import { checkPreconditions, readNumber, readPreconditions } from './preconditions.ts';
@@ -10,13 +11,13 @@ import { objectResource } from './resources.ts';
 import type { StoredObject } from './state.ts';
 import type { Store } from './store.ts';
 
-export const copyObject: Operation = (store, call, body) => {
+export const copyObject: Operation = async (store, call, body) => {
   const copy = copyContent(store, call, body);
-  return { status: 200, body: objectResource(copy, call.origin) };
+  return { status: 200, body: await shownObject(store, copy, call.origin) };
 };
 
 /** A rewrite is always done in one call here; the real service may ask for several, with a token. */
-export const rewriteObject: Operation = (store, call, body) => {
+export const rewriteObject: Operation = async (store, call, body) => {
   const copy = copyContent(store, call, body);
   return {
     status: 200,
@@ -25,7 +26,7 @@ export const rewriteObject: Operation = (store, call, body) => {
       totalBytesRewritten: String(copy.size),
       objectSize: String(copy.size),
       done: true,
-      resource: objectResource(copy, call.origin),
+      resource: await shownObject(store, copy, call.origin),
     },
   };
 };

@@ -3,13 +3,13 @@ import { isFlagSet, segment, type Call, type Operation } from './call.ts';
 import { findBucket, findObject, isVersioned } from './object-changes.ts';
 import { compareNames, firstIndex } from './object-names.ts';
 import { pageSize, readPageToken, writePageToken } from './page.ts';
-import { objectResource } from './resources.ts';
+import { shownObject } from './md5.ts';
 
 /**
  * Objects in the byte order of their names; with a delimiter, names that hold it after the prefix are rolled up.
  * Costs a binary search and the page, however many objects the bucket or a rolled-up prefix has.
  */
-export const listObjects: Operation = (store, call) => {
+export const listObjects: Operation = async (store, call) => {
   const bucket = findBucket(store, segment(call, 1));
   refuseFilters(call);
   // Where nothing is archived, all versions are the live ones.
@@ -17,7 +17,11 @@ export const listObjects: Operation = (store, call) => {
     throw notImplemented('GCS', 'objects.list: noncurrent versions');
   }
   const { entries, nextPageToken } = listNames(store.objectNames(bucket.name), call.query);
-  const items = entries.filter(({ kind }) => kind === 'object');
+  const objects = entries
+    .filter(({ kind }) => kind === 'object')
+    .map(({ name }) => findObject(store, bucket.name, name));
+  const items: Record<string, unknown>[] = [];
+  for (const object of objects) items.push(await shownObject(store, object, call.origin));
   const prefixes = entries.filter(({ kind }) => kind === 'prefix');
   return {
     status: 200,
@@ -25,9 +29,7 @@ export const listObjects: Operation = (store, call) => {
       kind: 'storage#objects',
       ...(nextPageToken && { nextPageToken }),
       ...(prefixes.length > 0 && { prefixes: prefixes.map(({ name }) => name) }),
-      ...(items.length > 0 && {
-        items: items.map(({ name }) => objectResource(findObject(store, bucket.name, name), call.origin)),
-      }),
+      ...(items.length > 0 && { items }),
     },
   };
 };

@@ -1,33 +1,33 @@
 import { ApiError, notImplemented } from '../http.ts';
 import { segment, type Operation } from './call.ts';
 import { patchAttributes, readAttributes } from './object-attributes.ts';
+import { shownObject } from './md5.ts';
 import { deleteObject, findObject, updateObject } from './object-changes.ts';
 import { checkPreconditions, readNumber, readPreconditions } from './preconditions.ts';
-import { objectResource } from './resources.ts';
 
-export const getObject: Operation = (store, call) => {
+export const getObject: Operation = async (store, call) => {
   const object = findObject(store, segment(call, 1), segment(call, 3), readNumber(call.query, 'generation'));
   checkPreconditions(readPreconditions(call.query), object, 'read');
-  return { status: 200, body: objectResource(object, call.origin) };
+  return { status: 200, body: await shownObject(store, object, call.origin) };
 };
 
-export const patchObject: Operation = (store, call, body) => {
+export const patchObject: Operation = async (store, call, body) => {
   const object = findObject(store, segment(call, 1), segment(call, 3), readNumber(call.query, 'generation'));
   checkPreconditions(readPreconditions(call.query), object, 'write');
   refuseStorageClass(object.attributes.storageClass, body['storageClass']);
   const updated = updateObject(store, object, patchAttributes(object.attributes, body), call.origin);
-  return { status: 200, body: objectResource(updated, call.origin) };
+  return { status: 200, body: await shownObject(store, updated, call.origin) };
 };
 
 /** Replaces every attribute: one that the body leaves out is gone, except for the storage class. */
-export const putObject: Operation = (store, call, body) => {
+export const putObject: Operation = async (store, call, body) => {
   const object = findObject(store, segment(call, 1), segment(call, 3), readNumber(call.query, 'generation'));
   checkPreconditions(readPreconditions(call.query), object, 'write');
   const { storageClass, customTime } = object.attributes;
   refuseStorageClass(storageClass, body['storageClass']);
   const after = patchAttributes({ customTime }, { ...readAttributes(body), customTime: body['customTime'] ?? null });
   const updated = updateObject(store, object, { ...after, storageClass }, call.origin);
-  return { status: 200, body: objectResource(updated, call.origin) };
+  return { status: 200, body: await shownObject(store, updated, call.origin) };
 };
 
 export const removeObject: Operation = (store, call) => {

@@ -4,7 +4,7 @@ import { ApiError } from '../http.ts';
 import { readChunks, type Reply } from './call.ts';
 import { readContentRange, type ContentRange } from './content-range.ts';
 import { openContentWriter, type ContentWriter } from './content-writer.ts';
-import { readHashHeader } from './hashes.ts';
+import { needsMd5, readHashHeader } from './hashes.ts';
 import { insertObject, type NewObject } from './object-changes.ts';
 import { objectResource } from './resources.ts';
 import type { StoredObject } from './state.ts';
@@ -81,7 +81,7 @@ export function openSessions(store: Store): Sessions {
         checkSize(range, total, writer.size());
       } else if (total === undefined || total !== writer.size()) return undefined;
       const expected = { ...session.target.expected, ...readHashHeader(request.headers['x-goog-hash']) };
-      const content = await writer.finish({ md5: expected.md5Hash !== undefined });
+      const content = await writer.finish({ md5: needsMd5(expected) });
       const object = insertObject(store, { ...session.target, expected }, content);
       await end(id, session, object);
       return object;

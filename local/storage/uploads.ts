@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ApiError, notImplemented } from '../http.ts';
 import { parseJson, readChunks, readJson, segment, type Call, type Reply } from './call.ts';
 import { openContentWriter } from './content-writer.ts';
-import { readExpectedHashes, readHashHeader } from './hashes.ts';
+import { needsMd5, readExpectedHashes, readHashHeader } from './hashes.ts';
 import { readMultipartUpload } from './multipart.ts';
 import { checkObjectName, DEFAULT_CONTENT_TYPE, readAttributes } from './object-attributes.ts';
 import { checkInsert, insertObject, type NewObject } from './object-changes.ts';
@@ -64,7 +64,7 @@ async function receive(store: Store, target: NewObject, chunks: AsyncIterable<Bu
   const writer = openContentWriter(store.temporaryPath());
   try {
     await writer.append(chunks, 'everything');
-    const content = await writer.finish({ md5: target.expected?.md5Hash !== undefined });
+    const content = await writer.finish({ md5: needsMd5(target.expected) });
     return { status: 200, body: objectResource(insertObject(store, target, content), target.origin) };
   } finally {
     await writer.discard();

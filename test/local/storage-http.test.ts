@@ -145,6 +145,31 @@ test('bytes that are not those that the client hashed are refused', async (t) =>
   assert.deepEqual(await bucket.file('p').exists(), [false]);
 });
 
+test('an object whose client had its CRC32C checked has an MD5 as well, wherever it is asked for', async (t) => {
+  const { server, bucket } = await open(t);
+  const bytes = randomBytes(20 * GRANULE + 1);
+  const md5 = createHash('md5').update(bytes).digest('base64');
+  const upload = (headers: Record<string, string>, name: string) =>
+    send('POST', `${server.url}/upload/storage/v1/b/data/o?uploadType=media&name=${name}`, headers, bytes);
+  const hash = `crc32c=${crcOf(bytes)}`;
+  const answer = parse((await upload({}, 'plain')).text);
+  assert.deepEqual([answer['crc32c'], answer['md5Hash']], [crcOf(bytes), md5]);
+
+  for (const name of ['got', 'listed', 'read', 'copied'])
+    assert.equal((await upload({ 'x-goog-hash': hash }, name)).status, 200);
+  assert.equal((await bucket.file('got').getMetadata())[0].md5Hash, md5);
+  const [listed] = await bucket.getFiles({ prefix: 'listed' });
+  assert.deepEqual(
+    listed.map(({ metadata }) => metadata.md5Hash),
+    [md5],
+  );
+  const read = await fetch(`${server.url}/download/storage/v1/b/data/o/read?alt=media`);
+  assert.equal(read.headers.get('x-goog-hash'), `${hash},md5=${md5}`);
+  assert.ok(Buffer.from(await read.arrayBuffer()).equals(bytes));
+  const [, copied] = await bucket.file('copied').copy(bucket.file('copy'));
+  assert.equal((copied as { resource: { md5Hash: string } }).resource.md5Hash, md5);
+});
+
 for (const [name, newline] of Object.entries({ CRLF: '\r\n', LF: '\n' })) {
   test(`a multipart body with ${name} line ends, cut anywhere`, async (t) => {
     const { server, bucket } = await open(t);
