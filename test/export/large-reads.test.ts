@@ -26,14 +26,13 @@ async function pair(t: TestContext): Promise<{ near: Socket; far: Socket }> {
 }
 
 /** PostgreSQL's way: 8 KB at a time, each numbered. */
-async function sendPieces(far: Socket): Promise<void> {
-  for (let n = 0; n < PIECES; n++) {
+async function sendPieces(far: Socket, from: number, to: number): Promise<void> {
+  for (let n = from; n < to; n++) {
     const piece = Buffer.alloc(PIECE_BYTES);
     piece.writeUInt32BE(n);
     far.write(piece);
     await nextTurn();
   }
-  far.end();
 }
 
 test('small reads are gathered once a stream is long; every byte arrives, in order', async (t) => {
@@ -44,7 +43,10 @@ test('small reads are gathered once a stream is long; every byte arrives, in ord
     received.push(Buffer.from(chunk));
     if (received.length * PIECE_BYTES <= 1024 * 1024) earlyReads += 1;
   });
-  await Promise.all([once(near, 'end'), sendPieces(far)]);
+  const ended = once(near, 'end');
+  await sendPieces(far, 0, PIECES);
+  far.end();
+  await ended;
   const bytes = Buffer.concat(received);
   const numbers = Array.from({ length: bytes.length / PIECE_BYTES }, (_, n) => bytes.readUInt32BE(n * PIECE_BYTES));
   assert.deepEqual(
@@ -59,20 +61,26 @@ test('small reads are gathered once a stream is long; every byte arrives, in ord
 
 test('a socket that its taker has paused stays so, also behind a small read', async (t) => {
   const { near, far } = await pair(t);
+  const first = 300;
   let bytes = 0;
-  let isPaused = false;
+  const [allRead, paused] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   takeReads(near, (chunk) => {
-    assert.equal(isPaused, false, 'a read while paused');
     bytes += chunk.length;
-    if (bytes < 2 * 1024 * 1024 || chunk.length >= 64 * 1024) return;
-    isPaused = true;
+    if (bytes === first * PIECE_BYTES) allRead.resolve();
+    if (bytes <= first * PIECE_BYTES) return;
     near.pause();
+    paused.resolve();
   });
   const ended = once(near, 'end');
-  await sendPieces(far);
-  assert.equal(isPaused, true);
+  await sendPieces(far, 0, first);
+  await allRead.promise;
+  // One piece alone is a small read.
+  await sendPieces(far, first, first + 1);
+  await paused.promise;
+  await sendPieces(far, first + 1, PIECES);
+  far.end();
   await sleep(50);
-  assert.ok(bytes < PIECES * PIECE_BYTES);
+  assert.equal(bytes, (first + 1) * PIECE_BYTES);
   takeReads(near, (chunk) => (bytes += chunk.length));
   near.resume();
   await ended;
