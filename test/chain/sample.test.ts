@@ -373,7 +373,8 @@ test('warehouse.duckdb opens in plain DuckDB, with tables and views by their nam
     );
     const { shard } = report;
     const wanted = [
-      ...report.views.flatMap(({ view, table }) => [`${view} VIEW`, `${table} BASE TABLE`]),
+      // A published table has the rows that were loaded, as long as nobody writes them.
+      ...report.views.flatMap(({ view, table }) => [`${view} VIEW`, `${table} VIEW`]),
       `commons_mirror_errors_${shard} BASE TABLE`,
       'commons_mirror_sli BASE TABLE',
     ];
