@@ -71,7 +71,8 @@ export function readCsv(paths: string[], fields: Field[], format: CsvFormat, max
     // Strict by default; saying so makes it lose rows.
     `new_line = '\\n'`,
     `max_line_size = ${maximumLine}`,
-    ...(maximumLine > 8 * 1024 * 1024 ? [`buffer_size = ${2 * maximumLine}`] : []),
+    // By itself DuckDB takes sixteen lines' room for every file, and new memory costs more than what is read into it.
+    `buffer_size = ${2 * maximumLine}`,
   ];
   return `read_csv([${paths.map(literal).join(', ')}], ${options.join(', ')})`;
 }

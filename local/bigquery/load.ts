@@ -177,7 +177,7 @@ export async function write(
       } else await ownRows(catalog, transaction, key);
       const { badRecords, errors } = await fill(transaction, name);
       if (badRecords > request.maxBadRecords) throw new JobFailure(errors);
-      const size = await measure(connection, name, after.fields);
+      const size = await catalog.withThreads(input, () => measure(connection, name, after.fields));
       transaction.putTable(key, { ...after, size });
       const written = { rows: size.rows - old.rows, size: size.bytes - old.bytes, badRecords };
       await control.seal(transaction, loadStatistics(sources.length, input, written.rows, written.size, badRecords));
