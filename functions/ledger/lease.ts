@@ -14,9 +14,16 @@ export type Lease = z.infer<typeof LeaseSchema>;
 
 /** The lease that has not expired, if there is one. */
 export async function liveLease(now = Date.now()): Promise<Lease | undefined> {
-  const lease = (await ledger.read(LEASE, LeaseSchema))?.value;
-  return lease && lease.until > now ? lease : undefined;
+  const lease = await lastLease();
+  return lease && isLive(lease, now) ? lease : undefined;
 }
+
+/** The newest lease, also one that has expired or was given back. */
+export async function lastLease(): Promise<Lease | undefined> {
+  return (await ledger.read(LEASE, LeaseSchema))?.value;
+}
+
+export const isLive = (lease: Lease, now: number): boolean => lease.until > now;
 
 /** Changes the lease unless somebody else changes it meanwhile, in which case `change` is asked again. */
 export const changeLease = (change: (current: Lease | undefined) => Lease | undefined): Promise<Lease | undefined> =>

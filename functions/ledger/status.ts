@@ -12,7 +12,7 @@ import { TransformResultSchema } from '../transform/result.ts';
 import { ViewsResultSchema } from '../views/result.ts';
 import { faultsOf, isTold, type Fault } from './faults.ts';
 import { ledger, runPath } from './index.ts';
-import { liveLease } from './lease.ts';
+import { isLive, lastLease } from './lease.ts';
 import { markersOf, type Markers } from './markers.ts';
 import { restoreOf, restoreText } from './restores.ts';
 import { findPlan, outcomeOf, type Outcome } from './run.ts';
@@ -39,7 +39,10 @@ export type RunStatus = {
   steps: StepStatus[];
 };
 
-const ClaimSchema = z.object({ trigger: z.enum(['scheduled', 'manual']) });
+const ClaimSchema = z.object({ trigger: z.enum(['scheduled', 'manual']), at: z.string() });
+
+/** An export claims its run, and then the lease. */
+const CLAIMING_MS = 10_000;
 
 /** Ids of the runs, newest first. */
 export async function runIds(): Promise<string[]> {
@@ -56,17 +59,21 @@ export async function statusOf(runId: string): Promise<RunStatus> {
     findPlan(runId),
     outcomeOf(runId),
     faultsOf(runId),
-    liveLease(),
+    lastLease(),
     restoreOf(runId),
   ]);
   // After the lease: an export that has given it up has written its marker before.
   const markers = await markersOf(runId);
-  const restore = restoreText(restored, lease?.runId === runId, Date.now());
+  const now = Date.now();
+  const hadLease = lease?.runId === runId;
+  const isAlive = hadLease && isLive(lease, now);
+  const isClaiming = !hadLease && claim !== undefined && now - Date.parse(claim.value.at) < CLAIMING_MS;
+  const restore = restoreText(restored, isAlive, now);
   const steps = await stepsOf(markers, plan, faults);
   const failed = steps.find(({ state }) => state === 'failed');
   // An export that was killed has left neither a result nor a word; its lease has run out.
-  const died =
-    !outcome && lease?.runId !== runId && steps.some(({ step, state }) => step === 'export' && state !== 'done');
+  const exported = steps.some(({ step, state }) => step === 'export' && state === 'done');
+  const died = !outcome && !isAlive && !isClaiming && !exported;
   return {
     runId,
     shard: plan?.shard,

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { AnotherRunIsLive, claim, keepingLease } from '../../functions/export/claim.ts';
 import { ledger } from '../../functions/ledger/index.ts';
 import { changeLease, liveLease, type Lease } from '../../functions/ledger/lease.ts';
+import { statusOf } from '../../functions/ledger/status.ts';
 import { buckets } from './buckets.ts';
 
 buckets();
@@ -34,6 +35,21 @@ test('a claim gives a run id, attempt 1, and the lease for 90 s', async () => {
     attempt: 1,
     until: Date.parse('2026-11-22T03:00:00.400Z') + LEASE_MS,
   });
+});
+
+test('a run is running from its claim on, before the lease is its own, and not for good', async () => {
+  const state = async (): Promise<string> => (await statusOf('20261122T033000Z')).state;
+  mock.timers.enable({ apis: ['Date'], now: Date.parse('2026-11-22T03:30:00Z') });
+  const claimed = { execution: 'claiming', attempt: 0, trigger: 'manual', at: '2026-11-22T03:30:00.000Z' };
+  await ledger.create('runs/20261122T033000Z/claim.json', claimed);
+  assert.equal(await state(), 'running');
+  mock.timers.tick(10_000);
+  assert.equal(await state(), 'failed');
+  await ledger.create('executions/claiming.json', { runId: '20261122T033000Z' });
+  const again = await claim('claiming', 'manual');
+  assert.equal(await state(), 'running');
+  await keepingLease(again, 'claiming', async () => {});
+  assert.equal(await state(), 'failed');
 });
 
 test('another execution is turned away while the lease runs, by name', async () => {
