@@ -11,7 +11,7 @@ export const GRANULE = 256 * 1024;
 /** What is written at once, and what an upload takes of memory, twice. */
 const BLOCK_BYTES = 4 * GRANULE;
 /** Beyond this the MD5 is not made on the way: whether it is needed is known at the end of an upload. */
-const MD5_LIMIT = 4 * 1024 * 1024;
+const MD5_LIMIT = BLOCK_BYTES;
 
 export type ContentWriter = {
   /** How many bytes are safely in the file. */
