@@ -177,6 +177,21 @@ const WRITTEN: Written[] = [
     [base('json'), version, `'{"a": 1, "a": 2}'::json`, 'R!duplicate-key!{"a": 1, "a": 2}'],
     [base('json'), version, `'[{"b": {"a": 1, "a" : 1}}]'::json`, 'R!duplicate-key![{"b": {"a": 1, "a" : 1}}]'],
     [base('json'), version, `'{"a": 1, "\\u0061": 2}'::json`, 'R!duplicate-key!{"a": 1, "\\u0061": 2}'],
+    // an escaped quote or colon is none, and hides none
+    [
+      base('json'),
+      version,
+      `'{"t": "10\\u003a30 \\u0022:\\u003A \\\\u003a:"}'::json`,
+      '{"t": "10\\u003a30 \\u0022:\\u003A \\\\u003a:"}',
+    ],
+    [base('json'), version, `'{"a": 1, "a": "\\u0022:"}'::json`, 'R!duplicate-key!{"a": 1, "a": "\\u0022:"}'],
+    [base('json'), version, `'{"a": 1, "a": "\\u003a"}'::json`, 'R!duplicate-key!{"a": 1, "a": "\\u003a"}'],
+    [
+      base('json'),
+      version,
+      `'{"a:": 1, "\\u0061\\u003A": ":"}'::json`,
+      'R!duplicate-key!{"a:": 1, "\\u0061\\u003A": ":"}',
+    ],
     [base('json'), version, `'"text: \\"a\\": 1, \\"a\\": 2"'::json`, '"text: \\"a\\": 1, \\"a\\": 2"'],
     [base('json'), version, `'null'::json`, 'null'],
     [base('json'), version, `'{"a": "\\ud83d\\ude00"}'::json`, '{"a": "\\ud83d\\ude00"}'],
