@@ -13,30 +13,30 @@ export const exactNumeric: Copy = (c, refusal) =>
 
 /** BigQuery's CSV has no arrays ("Arrays are not supported in CSV") and no records: both are one JSON value. */
 export function document({ name, schema, kind, inside }: SourceType): Mapping {
+  const toJson = kind === 'array' ? 'array_to_json' : 'to_json';
   if (inside?.ownJson) {
     // Element by element as text. What is in a composite cannot be reached so: it stays its text as a whole.
     return inside.composites || kind === 'composite'
       ? { bigquery: 'STRING' }
-      : documentOf(kind, inside, (c) => `to_json(${c}::text[])`);
+      : documentOf(kind, inside, (c) => `${toJson}(${c}::text[])`);
   }
   const isIntegers = schema === 'pg_catalog' && INTEGER_ARRAYS.has(name);
-  return documentOf(kind, inside, (c) => `to_json(${c})`, isIntegers ? integerList : undefined);
+  return documentOf(kind, inside, (c) => `${toJson}(${c})`, isIntegers ? integerList : undefined);
 }
 
 const INTEGER_ARRAYS = new Set(['_int2', '_int4', '_int8']);
 
 /**
- * The same as to_json for a list of whole numbers, which are in JSON what they are in an array. to_json looks up anew for each
- * array how its elements are written, which of a COPY of short ones took a sixth.
+ * A list of whole numbers as array_to_json writes it, which looks up anew for each array how its elements are written: of a COPY
+ * of short ones that took a sixth.
  */
-const integerList = (c: string): string =>
-  `WHEN array_ndims(${c}) = 1 AND array_lower(${c}, 1) = 1 THEN '[' || array_to_string(${c}, ',', 'null') || ']' `;
+const integerList = (c: string): string => `'[' || array_to_string(${c}, ',', 'null') || ']'`;
 
 function documentOf(
   kind: SourceType['kind'],
   inside: Inside | undefined,
   toJson: (c: string) => string,
-  short?: (c: string) => string,
+  listToJson = (c: string): string => `${toJson(c)}::text`,
 ): Mapping {
   const hasBounds = (c: string): string[] => [
     ...(kind === 'array' ? [`${c}::text LIKE '[%=%'`] : []),
@@ -48,10 +48,13 @@ function documentOf(
     bigquery: 'JSON',
     refusals: [...(bounded ? (['array-bounds'] as const) : []), ...(inside?.json ? JSON_REFUSALS : [])],
     copy: (c, refusal, version) => {
-      // to_json drops lower bounds other than 1, and with them the subscripts that the source's queries use.
+      // Most arrays are lists, of which nothing is refused: they need not be written as text to find that out.
+      const isList = `WHEN array_ndims(${c}) = 1 AND array_lower(${c}, 1) = 1 THEN ${listToJson(c)} `;
+      const list = kind === 'array' && !inside?.arrays && !inside?.json ? isList : '';
+      // JSON has no lower bounds other than 1, and with them the subscripts that the source's queries use would be lost.
       const bounds = bounded ? `WHEN ${hasBounds(c).join(' OR ')} THEN ${refusal('array-bounds')} || ${c}::text ` : '';
       const keys = inside?.json ? wrongJson(toJson(c), c, refusal, version) : '';
-      return bounds || keys ? `CASE ${short?.(c) ?? ''}${bounds}${keys}ELSE ${toJson(c)}::text END` : toJson(c);
+      return bounds || keys ? `CASE ${list}${bounds}${keys}ELSE ${toJson(c)}::text END` : toJson(c);
     },
   };
 }
