@@ -207,7 +207,11 @@ export const TYPE_EXAMPLES: Record<string, readonly TypeExample[]> = {
         ['ARRAY[\'{"a":1,"a":2}\']::json[]', refused('duplicate-key')],
       ],
     },
-    { declared: 'a domain over integer[]', type: { ...own('_int4', 'array'), schema: 'pg_catalog' }, values: [["'{1}'", '[1]']] },
+    {
+      declared: 'a domain over integer[]',
+      type: { ...own('_int4', 'array'), schema: 'pg_catalog' },
+      values: [["'{1}'", '[1]']],
+    },
     {
       declared: 'a composite (a int, b text)',
       type: own('pair', 'composite'),
