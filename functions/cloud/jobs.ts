@@ -42,7 +42,7 @@ export async function submit(job: Job): Promise<string> {
   throw new SafeError(`BigQuery: job ${job.id} was tried ${TRIES} times. Next: look at its last try in the console.`);
 }
 
-/** A job's end is noticed a quarter of its time later, at the most. "100 requests per second per user per method": 200 jobs at once. */
+/** A job's end is noticed a quarter of its time later, at the most. BigQuery takes 100 requests a second of one account: 200 such jobs. */
 const FIRST_WAIT_MS = 50;
 const GROWTH = 1.25;
 const LONGEST_WAIT_MS = 2000;

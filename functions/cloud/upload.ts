@@ -95,13 +95,10 @@ export class Upload {
   async #put(chunk: Buffer, whole: Whole | undefined): Promise<Completed | undefined> {
     const start = this.#offset;
     const end = start + chunk.length;
-    const total = whole?.bytes;
     let sent = start;
     for (let attempt = 1; ; attempt++) {
       const rest = chunk.subarray(sent - start);
-      const answer = await put(this.#session ?? '', rest, headersOf(contentRange(sent, end, total), whole)).catch(
-        () => undefined,
-      );
+      const answer = await put(this.#session ?? '', rest, headersOf(sent, end, whole)).catch(() => undefined);
       if (answer?.status === 200 || answer?.status === 201) return Completed.parse(JSON.parse(answer.body));
       if (answer?.status === 308 && answer.received === end) return undefined;
       if ((answer && !isTransient(answer.status)) || attempt === ATTEMPTS) {
@@ -110,11 +107,10 @@ export class Upload {
       }
       await sleep(Math.min(2 ** attempt * 100, LONGEST_WAIT_MS) * (0.5 + Math.random() / 2));
       // "To check the status, send an empty PUT with Content-Range: bytes */*": where to go on, or that it is complete.
-      const asking = headersOf(`bytes */${total ?? '*'}`, whole);
-      const known = await put(this.#session ?? '', Buffer.alloc(0), asking).catch(() => undefined);
+      const known = await put(this.#session ?? '', Buffer.alloc(0), headersOf(end, end, whole)).catch(() => undefined);
       if (known?.status === 200 || known?.status === 201) return Completed.parse(JSON.parse(known.body));
       if (known?.status === 308 && known.received >= start && known.received <= end) sent = known.received;
-      if (sent === end && total === undefined) return undefined;
+      if (sent === end && !whole) return undefined;
     }
   }
 }
@@ -128,16 +124,13 @@ const SILENCE_MS = 60_000;
 type Whole = { bytes: number; crc32c: string };
 
 /** With the hash, the service refuses bytes that are not those, before they become an object whose event somebody acts on. */
-const headersOf = (range: string, whole: Whole | undefined): Record<string, string> => ({
-  'content-range': range,
+const headersOf = (from: number, to: number, whole: Whole | undefined): Record<string, string> => ({
+  'content-range': `bytes ${from === to ? '*' : `${from}-${to - 1}`}/${whole?.bytes ?? '*'}`,
   ...(whole && { 'x-goog-hash': `crc32c=${whole.crc32c}` }),
 });
 
 const Completed = z.object({ crc32c: z.string().optional() });
 type Completed = z.infer<typeof Completed>;
-
-const contentRange = (from: number, to: number, total: number | undefined): string =>
-  from === to ? `bytes */${total ?? '*'}` : `bytes ${from}-${to - 1}/${total ?? '*'}`;
 
 /** 308 is "go on"; the service asks to repeat after 408, 429 and 5xx. */
 const isTransient = (status: number): boolean => status === 308 || status === 408 || status === 429 || status >= 500;
@@ -150,11 +143,11 @@ type Answer = {
 
 const agents = { plain: new PlainAgent({ keepAlive: true }), tls: new TlsAgent({ keepAlive: true }) };
 
-function put(session: string, body: Buffer, more: Record<string, string>): Promise<Answer> {
+function put(session: string, body: Buffer, range: Record<string, string>): Promise<Answer> {
   const url = new URL(session);
   const isPlain = url.protocol === 'http:';
   return new Promise((resolve, reject) => {
-    const headers = { 'content-length': body.length, ...more };
+    const headers = { 'content-length': body.length, ...range };
     const options = { method: 'PUT', headers, timeout: SILENCE_MS };
     const request = isPlain
       ? plainRequest(url, { ...options, agent: agents.plain })

@@ -1,9 +1,8 @@
 import { createHash, type Hash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { constants, open, rm, type FileHandle } from 'node:fs/promises';
 import { isMarkedAsUntransferable } from 'node:worker_threads';
 import { crc32c } from '@node-rs/crc32';
-import { md5Of } from './md5.ts';
+import { md5OfFile } from './md5.ts';
 import type { Content } from './store.ts';
 
 /** What the service keeps of an upload that breaks off or pauses is a multiple of 256 KiB. */
@@ -89,9 +88,7 @@ export function openContentWriter(path: string): ContentWriter {
     size: () => size,
     append,
     finish: async (options) => {
-      const readBack = (): Promise<string> =>
-        md5Of(createReadStream(path, { highWaterMark: BLOCK_BYTES }) as AsyncIterable<Buffer>);
-      const md5Hash = md5?.digest('base64') ?? (options.md5 ? await readBack() : undefined);
+      const md5Hash = md5?.digest('base64') ?? (options.md5 ? await md5OfFile(path) : undefined);
       return { path, size, crc32c: base64(crc), md5Hash };
     },
     discard: () => rm(path, { force: true }),

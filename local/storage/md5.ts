@@ -22,16 +22,19 @@ export async function withMd5(store: Store, object: StoredObject): Promise<Store
   // Deleted while others of its list were read.
   if (live(store, object) === undefined) return object;
   // Opened in the same turn as it was found: whatever happens to the object, its bytes stay until they are read.
-  const fd = openSync(store.contentPath(object), 'r');
-  const md5Hash = await md5Of(createReadStream('', { fd, highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>);
+  const md5Hash = await md5OfFile(store.contentPath(object));
   const found = live(store, object);
   if (found && found.md5Hash === undefined) store.commit([{ type: 'object', object: { ...found, md5Hash } }]);
   return { ...object, md5Hash };
 }
 
-export async function md5Of(chunks: AsyncIterable<Buffer>): Promise<string> {
+/** Opens the file at once, and reads it then. */
+export async function md5OfFile(path: string): Promise<string> {
   const hash = createHash('md5');
-  for await (const chunk of chunks) hash.update(chunk);
+  const fd = openSync(path, 'r');
+  for await (const chunk of createReadStream(path, { fd, highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+  }
   return hash.digest('base64');
 }
 
