@@ -1,14 +1,11 @@
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
 import { ApiError } from '../http.ts';
 import { openChangeLog, privateSchema, type Change } from './change-log.ts';
-import { openSlots } from './slots.ts';
-import { installFunctions, type Installed } from './sql/functions.ts';
+import { openConnections, type ConnectionNeeds } from './connections.ts';
+import { openLocks } from './locks.ts';
 import type { Field } from './sql/types.ts';
-
-const parallelBytes = 64_000_000;
 
 export type TableKey = { project: string; dataset: string; table: string };
 
@@ -61,12 +58,6 @@ export type Transaction = Changes & {
   sharersOf: (key: TableKey) => TableKey[];
 };
 
-/**
- * BigQuery's functions are made for each connection, and that takes a tenth of a second: what runs queries or reads files asks for
- * a connection that has them, of which there are few.
- */
-export type ConnectionNeeds = 'tables' | 'functions';
-
 export type Catalog = Awaited<ReturnType<typeof openCatalog>>;
 
 /**
@@ -87,12 +78,8 @@ export async function openCatalog(file: string, now: () => number) {
   const datasets = new Map<string, Dataset>();
   const tables = new Map<string, Map<string, Table>>();
   const shares = new Map<string, string>();
-  const held = new Map<string, Promise<void>>();
-  const idle: Record<ConnectionNeeds, DuckDBConnection[]> = { tables: [], functions: [] };
-  const functionSlots = openSlots(4);
-  let large = 0;
-  const installed: Installed = { scalars: new Set() };
-  const ready = new WeakSet<DuckDBConnection>();
+  const connections = openConnections(instance);
+  const { withConnection } = connections;
   let log: Awaited<ReturnType<typeof openChangeLog>>;
 
   try {
@@ -103,7 +90,7 @@ export async function openCatalog(file: string, now: () => number) {
       return openChangeLog(connection, file);
     });
   } catch (error) {
-    for (const connection of idle.tables) connection.closeSync();
+    connections.close();
     instance.closeSync();
     throw error;
   }
@@ -120,15 +107,15 @@ export async function openCatalog(file: string, now: () => number) {
 
   return {
     now,
-    /** The functions of JavaScript that the database has. */
-    registered: installed.scalars,
-    /** A connection for reading, closed behind `work`. */
+    registered: connections.registered,
+    /** A connection for reading. */
     withConnection,
-    warm,
-    withThreads,
+    warm: connections.warm,
+    withThreads: connections.withThreads,
     transaction,
     record,
-    locked,
+    /** Runs `work` while nobody else changes the tables, in any case of their names. */
+    locked: openLocks(lockNames),
     findDataset: (project: string, id: string): Dataset | undefined => datasets.get(datasetKey(project, id)),
     getDataset,
     listDatasets: (project: string): Dataset[] => [...datasets.values()].filter((each) => each.project === project),
@@ -151,65 +138,11 @@ export async function openCatalog(file: string, now: () => number) {
     close: async (): Promise<void> => {
       // Everything goes into the one file, so that plain DuckDB opens it without a write-ahead log.
       await withConnection((connection) => connection.run('CHECKPOINT'));
-      for (const connection of [...idle.tables, ...idle.functions]) connection.closeSync();
+      connections.close();
       instance.closeSync();
       await rm(`${file}.tmp`, { recursive: true, force: true });
     },
   };
-
-  async function withConnection<T>(
-    work: (connection: DuckDBConnection) => Promise<T>,
-    needs: ConnectionNeeds = 'tables',
-  ): Promise<T> {
-    if (needs === 'functions') return functionSlots(() => withIdle(idle.functions, work));
-    return withIdle(idle.tables, work);
-  }
-
-  async function withIdle<T>(pool: DuckDBConnection[], work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
-    const connection = pool.pop() ?? (await instance.connect());
-    try {
-      if (pool === idle.functions && !ready.has(connection)) {
-        await installFunctions(connection, installed);
-        ready.add(connection);
-      }
-      return await work(connection);
-    } finally {
-      pool.push(connection);
-    }
-  }
-
-  /** Runs `work`, by as many threads as the machine has cores if it is of so many bytes that it pays. */
-  async function withThreads<T>(bytes: number, work: () => Promise<T>): Promise<T> {
-    if (bytes < parallelBytes) return work();
-    large += 1;
-    try {
-      await setThreads(availableParallelism());
-      return await work();
-    } finally {
-      large -= 1;
-      if (large === 0) await setThreads(1);
-    }
-  }
-
-  /** Of the whole instance. On a connection of its own: in a transaction that has failed DuckDB takes no statement any more. */
-  function setThreads(count: number): Promise<void> {
-    return withConnection(async (connection) => {
-      await connection.run(`SET threads = ${count}`);
-    });
-  }
-
-  /** Makes so many connections with BigQuery's functions before anybody waits for one. */
-  async function warm(count: number): Promise<void> {
-    if (count === 0) return;
-    const { promise: all, resolve } = Promise.withResolvers<void>();
-    let made = 0;
-    const hold = (): Promise<void> => {
-      made += 1;
-      if (made === count) resolve();
-      return all;
-    };
-    await Promise.all(Array.from({ length: count }, () => withConnection(hold, 'functions')));
-  }
 
   /** Runs `work` in a transaction; what it put into the catalogue shows in memory once it has committed. */
   async function transaction<T>(
@@ -285,31 +218,7 @@ export async function openCatalog(file: string, now: () => number) {
     return { changes, entries, show: () => effects.forEach((effect) => effect()), shares: changedShares };
   }
 
-  /** Runs `work` while nobody else changes the tables, in any case of their names. */
-  async function locked<T>(keys: TableKey[], work: () => Promise<T>): Promise<T> {
-    for (;;) {
-      // All jobs take their locks in one order, so none waits for another that waits for it.
-      const names = lockNames(keys);
-      const releases: (() => void)[] = [];
-      try {
-        for (const name of names) {
-          for (let holder = held.get(name); holder !== undefined; holder = held.get(name)) await holder;
-          const { promise, resolve } = Promise.withResolvers<void>();
-          held.set(name, promise);
-          releases.push(() => {
-            held.delete(name);
-            resolve();
-          });
-        }
-        // Somebody may have come to share the rows meanwhile, of whom the lock is not held.
-        if (lockNames(keys).every((name) => names.includes(name))) return await work();
-      } finally {
-        for (const release of releases) release();
-      }
-    }
-  }
-
-  /** The tables' own locks, and those of all that share rows with them. */
+  /** The locks of tables, and of all that share rows with them, of whom there may come to be more. */
   function lockNames(keys: TableKey[]): string[] {
     const all = keys.flatMap((key) => {
       const owner = rowsIn(shares, key) ?? key;
